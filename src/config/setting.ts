@@ -1,0 +1,86 @@
+/**
+ * Kinds of settings. A setting is a line in the table of settings.ts: what it means, its default, its
+ * limits. The variable's name follows from its place: `gateway.httpPort` is `VITRINE_GATEWAY_HTTP_PORT`, and
+ * `http_port` under `gateway:` in vitrine.yaml.
+ */
+export interface Setting<T> {
+  readonly fallback: T;
+  /** One sentence for docs/configuration.md and error messages. */
+  readonly description: string;
+  /** What is accepted, in words: shown when a value is refused. */
+  readonly accepts: string;
+  /** Never printed, logged or shown. */
+  readonly secret: boolean;
+  /** The value, or undefined when the text is not one. */
+  readonly parse: (text: string) => T | undefined;
+}
+
+function define<T>(
+  fallback: T,
+  description: string,
+  accepts: string,
+  parse: (text: string) => T | undefined,
+): Setting<T> {
+  return { fallback, description, accepts, secret: false, parse };
+}
+
+export function integer(fallback: number, min: number, max: number, description: string): Setting<number> {
+  return define(fallback, description, `a whole number from ${min} to ${max}`, (text) => {
+    if (!/^-?\d{1,15}$/.test(text)) return undefined;
+    const value = Number(text);
+    return value >= min && value <= max ? value : undefined;
+  });
+}
+
+export function ratio(fallback: number, description: string): Setting<number> {
+  return define(fallback, description, 'a number from 0 to 1', (text) => {
+    if (!/^\d*\.?\d+$/.test(text)) return undefined;
+    const value = Number(text);
+    return value >= 0 && value <= 1 ? value : undefined;
+  });
+}
+
+export function flag(fallback: boolean, description: string): Setting<boolean> {
+  return define(fallback, description, 'true or false', (text) =>
+    text === 'true' ? true : text === 'false' ? false : undefined,
+  );
+}
+
+export function choice<const T extends string>(
+  fallback: T,
+  options: readonly T[],
+  description: string,
+): Setting<T> {
+  return define(fallback, description, `one of ${options.join(', ')}`, (text) =>
+    options.find((option) => option === text),
+  );
+}
+
+export function text(fallback: string, description: string): Setting<string> {
+  return define(fallback, description, 'text of at most 4096 characters', (value) =>
+    value.length <= 4096 ? value : undefined,
+  );
+}
+
+export function secret(description: string): Setting<string> {
+  const base = define('', description, 'at least 16 characters without spaces', (value: string) =>
+    value === '' || /^[\x21-\x7e]{16,512}$/.test(value) ? value : undefined,
+  );
+  return { ...base, secret: true };
+}
+
+/** Comma-separated; blanks around items are dropped, empty items too. At most 256 items. */
+export function list(
+  fallback: readonly string[],
+  accepts: string,
+  item: (text: string) => boolean,
+  description: string,
+): Setting<readonly string[]> {
+  return define(fallback, description, `${accepts}, separated by commas`, (value) => {
+    const items = value
+      .split(',')
+      .map((part) => part.trim())
+      .filter((part) => part !== '');
+    return items.length <= 256 && items.every(item) ? items : undefined;
+  });
+}
