@@ -1,0 +1,332 @@
+/**
+ * The metric catalogue: every metric of Vitrine, once. Instruments, /metrics, docs/telemetry.md, dashboards,
+ * rules and the console derive from it, so a name that is not here cannot be recorded or queried.
+ *
+ * Names are as Prometheus scrapes them. The same metric travels over OTLP under `otelName`, with the same
+ * unit, so that a collector translates it to the same name.
+ */
+
+export type MetricType = 'counter' | 'gauge' | 'histogram';
+/** Which processes export it. */
+export type MetricPlace = 'gateway' | 'worker' | 'console' | 'all';
+
+export interface CatalogEntry {
+  readonly type: MetricType;
+  /** UCUM, as OpenTelemetry writes it: `s`, `By`, `1`, `{request}`. */
+  readonly unit: string;
+  readonly description: string;
+  /** The only attributes that it may carry. */
+  readonly attributes: readonly string[];
+  /** Upper edges of the buckets, ascending, without +Inf; histograms only. */
+  readonly buckets?: readonly number[];
+  /** Carries exemplars: trace and span id of a query accepted for export. */
+  readonly exemplars?: boolean;
+  readonly place: MetricPlace;
+  /** Name over OTLP. */
+  readonly otelName: string;
+}
+
+/** Seconds; end to end and compute. An objective's threshold must be one of these edges. */
+export const DURATION_BUCKETS_S = [
+  0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5,
+] as const;
+/** Seconds; stages reach from microseconds of routing to seconds of queueing. */
+export const STAGE_BUCKETS_S = [
+  0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.5, 10.5,
+] as const;
+export const BATCH_ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
+export const LOAD_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1.5, 5.5, 15.5, 60.5] as const;
+
+export const CATALOG = {
+  inference_requests_begun_total: {
+    type: 'counter',
+    unit: '{request}',
+    description: 'Queries whose headers were parsed. Begun = sum of outcomes + in flight.',
+    attributes: ['model'],
+    place: 'gateway',
+    otelName: 'inference.requests.begun',
+  },
+  inference_requests_total: {
+    type: 'counter',
+    unit: '{request}',
+    description: 'Queries that ended, by how; from the closed record.',
+    attributes: ['model', 'version', 'outcome'],
+    place: 'gateway',
+    otelName: 'inference.requests',
+  },
+  inference_refusals_total: {
+    type: 'counter',
+    unit: '{request}',
+    description: 'Queries answered with an error, by its code.',
+    attributes: ['model', 'reason'],
+    place: 'gateway',
+    otelName: 'inference.refusals',
+  },
+  inference_request_duration_seconds: {
+    type: 'histogram',
+    unit: 's',
+    description: 'Headers parsed to answer finished or closed.',
+    attributes: ['model', 'version', 'outcome'],
+    buckets: DURATION_BUCKETS_S,
+    exemplars: true,
+    place: 'gateway',
+    otelName: 'inference.request.duration',
+  },
+  inference_service_duration_seconds: {
+    type: 'histogram',
+    unit: 's',
+    description: 'Total less receive and respond: what the service itself took, and what objectives use.',
+    attributes: ['model', 'version', 'outcome'],
+    buckets: DURATION_BUCKETS_S,
+    exemplars: true,
+    place: 'gateway',
+    otelName: 'inference.service.duration',
+  },
+  inference_stage_duration_seconds: {
+    type: 'histogram',
+    unit: 's',
+    description: 'One stage of a query; the sums over stages, unattributed among them, add up to the sum of inference_request_duration_seconds.',
+    attributes: ['model', 'stage'],
+    buckets: STAGE_BUCKETS_S,
+    exemplars: true,
+    place: 'gateway',
+    otelName: 'inference.stage.duration',
+  },
+  inference_unattributed_seconds_total: {
+    type: 'counter',
+    unit: 's',
+    description: 'Absolute remainder of totals that no stage claimed.',
+    attributes: ['model'],
+    place: 'gateway',
+    otelName: 'inference.unattributed',
+  },
+  inference_attempts_total: {
+    type: 'counter',
+    unit: '{attempt}',
+    description: 'Attempts at workers: ok, error (an answer that is one), lost (no answer), cancelled, deadline.',
+    attributes: ['worker', 'outcome'],
+    place: 'gateway',
+    otelName: 'inference.attempts',
+  },
+  inference_in_flight_requests: {
+    type: 'gauge',
+    unit: '{request}',
+    description: 'Queries begun and not ended.',
+    attributes: ['model'],
+    place: 'gateway',
+    otelName: 'inference.in_flight.requests',
+  },
+  inference_batches_total: {
+    type: 'counter',
+    unit: '{batch}',
+    description: 'Batches run, by why they closed.',
+    attributes: ['model', 'close_reason'],
+    place: 'worker',
+    otelName: 'inference.batches',
+  },
+  inference_batch_rows: {
+    type: 'histogram',
+    unit: '{row}',
+    description: 'Rows in a batch.',
+    attributes: ['model'],
+    buckets: BATCH_ROW_BUCKETS,
+    place: 'worker',
+    otelName: 'inference.batch.rows',
+  },
+  inference_batch_elements_total: {
+    type: 'counter',
+    unit: '{element}',
+    description: 'Elements fed to the model: real ones, and padding that made rows equally long.',
+    attributes: ['model', 'kind'],
+    place: 'worker',
+    otelName: 'inference.batch.elements',
+  },
+  inference_queue_requests: {
+    type: 'gauge',
+    unit: '{request}',
+    description: 'Queries that wait for an executor.',
+    attributes: ['model'],
+    place: 'worker',
+    otelName: 'inference.queue.requests',
+  },
+  inference_queue_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    description: 'Bytes of the queries that wait or run.',
+    attributes: ['model'],
+    place: 'worker',
+    otelName: 'inference.queue.usage',
+  },
+  inference_executor_busy_seconds_total: {
+    type: 'counter',
+    unit: 's',
+    description: 'Time that an inference thread spent on batches. Its rate is the utilization of the thread.',
+    attributes: ['thread'],
+    place: 'worker',
+    otelName: 'inference.executor.busy',
+  },
+  inference_attributed_seconds_total: {
+    type: 'counter',
+    unit: 's',
+    description: 'Executor time attributed to queries by their share of the batch.',
+    attributes: ['model'],
+    place: 'worker',
+    otelName: 'inference.attributed',
+  },
+  inference_repository_loads_total: {
+    type: 'counter',
+    unit: '{load}',
+    description: 'Models loaded, by outcome.',
+    attributes: ['model', 'version', 'outcome'],
+    place: 'worker',
+    otelName: 'inference.repository.loads',
+  },
+  inference_repository_load_duration_seconds: {
+    type: 'histogram',
+    unit: 's',
+    description: 'Loading and warming up a model.',
+    attributes: ['model', 'version', 'outcome'],
+    buckets: LOAD_BUCKETS_S,
+    place: 'worker',
+    otelName: 'inference.repository.load.duration',
+  },
+  vitrine_telemetry_records_total: {
+    type: 'counter',
+    unit: '{record}',
+    description: 'Records closed: kept (accepted for export), not_kept, shed (not kept under pressure), dropped (the ring was full).',
+    attributes: ['outcome'],
+    place: 'all',
+    otelName: 'vitrine.telemetry.records',
+  },
+  vitrine_telemetry_spans_total: {
+    type: 'counter',
+    unit: '{span}',
+    description: 'Spans: exported, rejected by the receiver, dropped after the last retry, malformed.',
+    attributes: ['outcome'],
+    place: 'all',
+    otelName: 'vitrine.telemetry.spans',
+  },
+  vitrine_telemetry_export_failures_total: {
+    type: 'counter',
+    unit: '{request}',
+    description: 'Export requests that failed, retried or not.',
+    attributes: [],
+    place: 'all',
+    otelName: 'vitrine.telemetry.export.failures',
+  },
+  vitrine_telemetry_export_thread_restarts_total: {
+    type: 'counter',
+    unit: '{restart}',
+    description: 'Crashes of the export thread.',
+    attributes: [],
+    place: 'all',
+    otelName: 'vitrine.telemetry.export_thread.restarts',
+  },
+  vitrine_telemetry_ring_usage_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    description: 'Finished records that wait for the export thread.',
+    attributes: [],
+    place: 'all',
+    otelName: 'vitrine.telemetry.ring.usage',
+  },
+  vitrine_telemetry_ring_limit_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    description: 'Capacity of the ring between a process and its export thread.',
+    attributes: [],
+    place: 'all',
+    otelName: 'vitrine.telemetry.ring.limit',
+  },
+  vitrine_telemetry_series_overflow_total: {
+    type: 'counter',
+    unit: '{measurement}',
+    description: 'Measurements counted under the label value other because a metric had its limit of series.',
+    attributes: ['metric'],
+    place: 'all',
+    otelName: 'vitrine.telemetry.series.overflow',
+  },
+  vitrine_telemetry_log_lines_suppressed_total: {
+    type: 'counter',
+    unit: '{line}',
+    description: 'Log lines about queries that were left out beyond the limit per second.',
+    attributes: [],
+    place: 'all',
+    otelName: 'vitrine.telemetry.log_lines.suppressed',
+  },
+  vitrine_ledger_violations_total: {
+    type: 'counter',
+    unit: '{violation}',
+    description: 'Queries whose stages did not sum to their total (unattributed) or whose network time was negative (network).',
+    attributes: ['kind'],
+    place: 'gateway',
+    otelName: 'vitrine.ledger.violations',
+  },
+  nodejs_eventloop_delay_max_seconds: {
+    type: 'gauge',
+    unit: 's',
+    description: 'Largest event-loop delay of the last 15 s.',
+    attributes: [],
+    place: 'all',
+    otelName: 'nodejs.eventloop.delay.max',
+  },
+  nodejs_eventloop_utilization_ratio: {
+    type: 'gauge',
+    unit: '1',
+    description: 'Share of time in which the event loop was not idle, since the last scrape.',
+    attributes: [],
+    place: 'all',
+    otelName: 'nodejs.eventloop.utilization',
+  },
+  process_cpu_time_seconds_total: {
+    type: 'counter',
+    unit: 's',
+    description: 'CPU time of the process.',
+    attributes: ['cpu_mode'],
+    place: 'all',
+    otelName: 'process.cpu.time',
+  },
+  process_memory_usage_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    description: 'Resident memory of the process.',
+    attributes: [],
+    place: 'all',
+    otelName: 'process.memory.usage',
+  },
+  process_uptime_seconds: {
+    type: 'gauge',
+    unit: 's',
+    description: 'Time since the process started.',
+    attributes: [],
+    place: 'all',
+    otelName: 'process.uptime',
+  },
+  v8js_memory_heap_used_bytes: {
+    type: 'gauge',
+    unit: 'By',
+    description: 'Heap in use.',
+    attributes: [],
+    place: 'all',
+    otelName: 'v8js.memory.heap.used',
+  },
+  v8js_gc_duration_seconds: {
+    type: 'histogram',
+    unit: 's',
+    description: 'Garbage collections, by kind.',
+    attributes: ['v8js_gc_type'],
+    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5],
+    place: 'all',
+    otelName: 'v8js.gc.duration',
+  },
+} as const satisfies Record<string, CatalogEntry>;
+
+export type MetricName = keyof typeof CATALOG;
+export type NameOf<T extends MetricType> = {
+  [N in MetricName]: (typeof CATALOG)[N]['type'] extends T ? N : never;
+}[MetricName];
+export type CounterName = NameOf<'counter'>;
+export type GaugeName = NameOf<'gauge'>;
+export type HistogramName = NameOf<'histogram'>;
+/** The labels that a metric must be given: all of its attributes. */
+export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof CATALOG)[N]['attributes'][number], string>>;
