@@ -107,12 +107,12 @@ export function viewData<D extends FixedDatatype>(
   byteOffset: number,
   count: number,
 ): DataOf[D] {
-  const View = ARRAYS[datatype] as new (
-    buffer: ArrayBufferLike,
-    byteOffset: number,
-    count: number,
-  ) => DataOf[D];
-  return new View(buffer, byteOffset, count);
+  const View: unknown = ARRAYS[datatype];
+  return new (View as new (buffer: ArrayBufferLike, byteOffset: number, count: number) => DataOf[D])(
+    buffer,
+    byteOffset,
+    count,
+  );
 }
 
 /** Whether `data` is the array that holds `datatype`. */

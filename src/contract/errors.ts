@@ -18,6 +18,7 @@ export const ERROR_STATUS = {
   unknown_model: 404,
   unknown_version: 404,
   method_not_allowed: 405,
+  needs_binary: 406,
   payload_too_large: 413,
   unsupported_media_type: 415,
   host_misdirected: 421,

@@ -65,6 +65,8 @@ export interface OipLimits {
   readonly maxOutputs: number;
   /** Elements of one tensor, at most 2^26. */
   readonly maxElements: number;
+  /** Elements of one BYTES tensor: each is an object of its own, many times the size of a short string. */
+  readonly maxBytesElements: number;
   readonly maxRank: number;
   /** Parameters of the request, and of each input and output. */
   readonly maxParameters: number;
@@ -81,6 +83,7 @@ export const DEFAULT_OIP_LIMITS: OipLimits = {
   maxInputs: 64,
   maxOutputs: 64,
   maxElements: 2 ** 24,
+  maxBytesElements: 2 ** 16,
   maxRank: 16,
   maxParameters: 64,
   maxNameChars: 256,
