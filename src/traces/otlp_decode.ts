@@ -1,0 +1,581 @@
+/**
+ * Ingest: walks the bytes of an OTLP ExportTraceServiceRequest, holds it to the limits, and finds per span what
+ * the store indexes. Nothing is decoded into objects: the store keeps each span as the bytes that it came as,
+ * which loses nothing and costs a fraction of decoding and writing it again.
+ */
+import {
+  durationClass,
+  FACET_KEYS,
+  INDEXED_NAME_LIMIT_BYTES,
+  INDEXED_VALUE_LIMIT_BYTES,
+  LOOKUP_KEYS,
+  lookupHash,
+  lookupHashOfText,
+} from './indexed_tags.ts';
+import { VALUE_DEPTH_LIMIT } from './otlp_message.ts';
+import { malformed, WireReader } from './wire_reader.ts';
+
+export interface OtlpLimits {
+  /** Spans of one request; the rest are rejected. */
+  readonly spansPerRequest: number;
+  /** Attributes of one span, one event or one link; a span with more is rejected. */
+  readonly attributesPerSpan: number;
+  /** Bytes of one string or bytes value, name or key; a span with a longer one is rejected. */
+  readonly valueBytes: number;
+  /** Bytes of one span with all of its attributes, events and links; a larger one is rejected. */
+  readonly spanBytes: number;
+}
+
+export const DEFAULT_OTLP_LIMITS: OtlpLimits = {
+  spansPerRequest: 16_384,
+  attributesPerSpan: 512,
+  valueBytes: 64 * 1024,
+  spanBytes: 1024 * 1024,
+};
+
+/** Resource and scope of a run of spans, as they came. */
+export interface BatchOrigin {
+  /** Equal keys mean equal bytes. */
+  readonly key: string;
+  readonly resource: Buffer;
+  readonly resourceSchemaUrl: string;
+  readonly scope: Buffer;
+  readonly scopeSchemaUrl: string;
+}
+
+/** The key of an origin: equal keys mean equal bytes. */
+export function originKey(raw: Omit<BatchOrigin, 'key'>): string {
+  const { resource, resourceSchemaUrl, scope, scopeSchemaUrl } = raw;
+  const lengths = `${resource.length}|${scope.length}|${resourceSchemaUrl.length}|`;
+  return (
+    lengths + resourceSchemaUrl + scopeSchemaUrl + resource.toString('latin1') + scope.toString('latin1')
+  );
+}
+
+/** One span of a batch, in the flat form that the store inserts. */
+export interface BatchSpan {
+  /** Where its message lies in the batch's bytes. */
+  readonly start: number;
+  readonly end: number;
+  /** 16 characters, one per byte (latin1). */
+  readonly traceId: string;
+  readonly originIndex: number;
+  /**
+   * What its series is made of, as bytes in latin1: see seriesKeyOf. Empty when name or an indexed value is
+   * too long to be part of a key.
+   */
+  readonly seriesKey: string;
+  readonly startUs: number;
+  readonly durationUs: number;
+  /** Hashes of its lookup tags; undefined when it has none. */
+  readonly lookups: readonly number[] | undefined;
+}
+
+export interface DecodedBatch {
+  readonly bytes: Buffer;
+  readonly origins: readonly BatchOrigin[];
+  readonly spans: readonly BatchSpan[];
+  /** Spans that broke a limit or lack a valid id, and why. */
+  readonly rejectedSpans: number;
+  readonly rejections: ReadonlyMap<string, number>;
+}
+
+interface Matcher {
+  readonly key: Buffer;
+  readonly index: number;
+  readonly lookup: boolean;
+}
+
+/** Indexed keys by length: most attributes are told apart by that alone. */
+const MATCHERS_BY_LENGTH: readonly (readonly Matcher[])[] = (() => {
+  const table: Matcher[][] = [];
+  const add = (key: string, index: number, lookup: boolean): void => {
+    const bytes = Buffer.from(key);
+    while (table.length <= bytes.length) table.push([]);
+    table[bytes.length]?.push({ key: bytes, index, lookup });
+  };
+  FACET_KEYS.forEach((key, index) => {
+    add(key, index, false);
+  });
+  LOOKUP_KEYS.forEach((key, index) => {
+    add(key, index, true);
+  });
+  return table;
+})();
+
+function matcherOf(bytes: Buffer, start: number, end: number): Matcher | undefined {
+  const candidates = MATCHERS_BY_LENGTH[end - start];
+  if (candidates === undefined) return undefined;
+  search: for (const candidate of candidates) {
+    const key = candidate.key;
+    for (let index = key.length - 1; index >= 0; index -= 1) {
+      if (bytes[start + index] !== key[index]) continue search;
+    }
+    return candidate;
+  }
+  return undefined;
+}
+
+const TWO_32 = 0x1_0000_0000;
+/** Name, then up to two of each facet, each with two bytes in front; beyond it a span has no key. */
+const KEY_LIMIT_BYTES = 1024;
+/** Kind, status, parent, duration class, two of name length, number of facet keys: see seriesKeyOf. */
+export const KEY_HEADER_BYTES = 7;
+
+/** Walks one request. State of the span at hand lives in fields, so that the walk allocates next to nothing. */
+class BatchWalker {
+  private readonly reader: WireReader;
+  private readonly bytes: Buffer;
+  private readonly limits: OtlpLimits;
+  private readonly key = Buffer.allocUnsafe(KEY_LIMIT_BYTES);
+  private keyLength = 0;
+  private lookups: number[] | undefined;
+  /** Why the span at hand cannot be kept; the walk goes on, since the rest must be well-formed too. */
+  private rejection = '';
+
+  readonly origins: BatchOrigin[] = [];
+  readonly spans: BatchSpan[] = [];
+  readonly rejections = new Map<string, number>();
+  rejectedSpans = 0;
+  private traceIdAt = -1;
+  private traceId = '';
+
+  constructor(bytes: Buffer, limits: OtlpLimits) {
+    this.bytes = bytes;
+    this.reader = new WireReader(bytes);
+    this.limits = limits;
+  }
+
+  request(): void {
+    const reader = this.reader;
+    const end = reader.end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a) {
+        const messageEnd = reader.span();
+        this.resourceSpans(reader.pos, messageEnd);
+        reader.pos = messageEnd;
+        reader.end = end;
+      } else reader.skip(tag);
+    }
+  }
+
+  /** Resource and schema URL may stand behind the spans that they belong to, so they are looked for first. */
+  private resourceSpans(start: number, end: number): void {
+    const reader = this.reader;
+    let resource: Buffer = this.bytes.subarray(0, 0);
+    let schemaUrl = '';
+    reader.end = end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a) {
+        const messageEnd = reader.span();
+        resource = this.bytes.subarray(reader.pos, messageEnd);
+        this.attributes(messageEnd, 0x0a);
+        reader.end = end;
+      } else if (tag === 0x1a) schemaUrl = this.text();
+      else reader.skip(tag);
+    }
+    const resourceRejection = this.takeRejection();
+    reader.pos = start;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x12) {
+        const messageEnd = reader.span();
+        this.scopeSpans(reader.pos, messageEnd, resource, schemaUrl, resourceRejection);
+        reader.pos = messageEnd;
+        reader.end = end;
+      } else reader.skip(tag);
+    }
+  }
+
+  private scopeSpans(
+    start: number,
+    end: number,
+    resource: Buffer,
+    resourceSchemaUrl: string,
+    resourceRejection: string,
+  ): void {
+    const reader = this.reader;
+    let scope: Buffer = this.bytes.subarray(0, 0);
+    let scopeSchemaUrl = '';
+    reader.end = end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a) {
+        const messageEnd = reader.span();
+        scope = this.bytes.subarray(reader.pos, messageEnd);
+        this.attributes(messageEnd, 0x1a);
+        reader.end = end;
+      } else if (tag === 0x1a) scopeSchemaUrl = this.text();
+      else reader.skip(tag);
+    }
+    const rejection = this.takeRejection() || resourceRejection;
+    const raw = { resource, resourceSchemaUrl, scope, scopeSchemaUrl };
+    this.origins.push({ key: originKey(raw), ...raw });
+    const originIndex = this.origins.length - 1;
+    reader.pos = start;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x12) {
+        const messageEnd = reader.span();
+        if (this.spans.length >= this.limits.spansPerRequest) {
+          this.reject(`beyond ${this.limits.spansPerRequest} spans in one request`);
+          reader.pos = messageEnd;
+        } else {
+          this.rejection = rejection;
+          this.span(messageEnd, originIndex);
+          reader.end = end;
+        }
+      } else reader.skip(tag);
+    }
+  }
+
+  private span(end: number, originIndex: number): void {
+    const reader = this.reader;
+    const start = reader.pos;
+    const { bytes, limits } = this;
+    let traceIdAt = -1;
+    let spanIdAt = -1;
+    let hasParent = false;
+    let nameStart = 0;
+    let nameEnd = 0;
+    let kind = 0;
+    let status = 0;
+    let startLow = 0;
+    let startHigh = 0;
+    let endLow = 0;
+    let endHigh = 0;
+    let attributes = 0;
+    this.keyLength = KEY_HEADER_BYTES;
+    this.lookups = undefined;
+    if (end - start > limits.spanBytes) this.rejection ||= `larger than ${limits.spanBytes} bytes`;
+    reader.end = end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      switch (tag) {
+        case 0x0a:
+          traceIdAt = this.id(16);
+          break;
+        case 0x12:
+          spanIdAt = this.id(8);
+          break;
+        case 0x22:
+          hasParent = this.parent();
+          break;
+        case 0x1a:
+          reader.pos = this.value();
+          break;
+        case 0x2a:
+          nameEnd = this.value();
+          nameStart = reader.pos;
+          reader.pos = nameEnd;
+          break;
+        case 0x30:
+          kind = reader.varint32();
+          break;
+        case 0x39: {
+          const at = reader.advance(8);
+          startLow = bytes.readUInt32LE(at);
+          startHigh = bytes.readUInt32LE(at + 4);
+          break;
+        }
+        case 0x41: {
+          const at = reader.advance(8);
+          endLow = bytes.readUInt32LE(at);
+          endHigh = bytes.readUInt32LE(at + 4);
+          break;
+        }
+        case 0x4a: {
+          const messageEnd = reader.span();
+          attributes += 1;
+          this.attribute(messageEnd, true);
+          reader.end = end;
+          break;
+        }
+        case 0x5a: {
+          const messageEnd = reader.span();
+          this.attributes(messageEnd, 0x1a);
+          reader.end = end;
+          break;
+        }
+        case 0x6a: {
+          const messageEnd = reader.span();
+          this.attributes(messageEnd, 0x22);
+          reader.end = end;
+          break;
+        }
+        case 0x7a: {
+          const messageEnd = reader.span();
+          reader.end = messageEnd;
+          while (reader.pos < messageEnd) {
+            const member = reader.tag();
+            if (member === 0x18) status = reader.varint32();
+            else if (member === 0x12) reader.pos = this.value();
+            else reader.skip(member);
+          }
+          reader.end = end;
+          break;
+        }
+        default:
+          reader.skip(tag);
+      }
+    }
+    if (attributes > limits.attributesPerSpan) {
+      this.rejection ||= `with more than ${limits.attributesPerSpan} attributes`;
+    }
+    if (traceIdAt < 0) this.rejection ||= 'without a valid trace id';
+    if (spanIdAt < 0) this.rejection ||= 'without a valid span id';
+    // Nanoseconds to microseconds in two steps of exact arithmetic: 64 bits exceed a double's 53.
+    const startQuotient = Math.floor(startHigh / 1000);
+    const startUs =
+      startQuotient * TWO_32 + Math.floor(((startHigh - startQuotient * 1000) * TWO_32 + startLow) / 1000);
+    if (startUs > Number.MAX_SAFE_INTEGER) this.rejection ||= 'with a start time beyond the year 2255';
+    if (this.rejection !== '') {
+      this.reject(this.takeRejection());
+      return;
+    }
+    const durationNs = (endHigh - startHigh) * TWO_32 + (endLow - startLow);
+    const durationUs = durationNs > 0 ? Math.floor(durationNs / 1000) : 0;
+    this.spans.push({
+      start,
+      end,
+      traceId: this.traceIdOf(traceIdAt),
+      originIndex,
+      seriesKey: this.seriesKeyOf(nameStart, nameEnd, kind, status, hasParent, durationUs),
+      startUs,
+      durationUs,
+      lookups: this.lookups,
+    });
+  }
+
+  /**
+   * Header (kind, status, parent, duration class, name length, number of facet keys), facets in the order of the span's attributes
+   * (index, length, AnyValue bytes), name. Keys that differ only in the order of facets become two series of
+   * equal meaning, which costs a little and breaks nothing.
+   */
+  private seriesKeyOf(
+    nameStart: number,
+    nameEnd: number,
+    kind: number,
+    status: number,
+    hasParent: boolean,
+    durationUs: number,
+  ): string {
+    const key = this.key;
+    const nameLength = nameEnd - nameStart;
+    if (this.keyLength < 0 || nameLength > INDEXED_NAME_LIMIT_BYTES) return '';
+    if (this.keyLength + nameLength > KEY_LIMIT_BYTES) return '';
+    key[0] = kind > 5 ? 0 : kind;
+    key[1] = status > 2 ? 0 : status;
+    key[2] = hasParent ? 1 : 0;
+    key[3] = durationClass(durationUs);
+    key[4] = nameLength & 0xff;
+    key[5] = nameLength >> 8;
+    key[6] = FACET_KEYS.length;
+    let at = this.keyLength;
+    for (let index = nameStart; index < nameEnd; index += 1) key[at++] = this.bytes[index] as number;
+    return key.toString('latin1', 0, at);
+  }
+
+  /** One KeyValue. @param indexed whether it is a span's own attribute, where indexed tags are looked for */
+  private attribute(end: number, indexed: boolean): void {
+    const reader = this.reader;
+    reader.end = end;
+    let keyStart = 0;
+    let keyEnd = 0;
+    let valueStart = 0;
+    let valueEnd = 0;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a) {
+        keyEnd = this.value();
+        keyStart = reader.pos;
+        reader.pos = keyEnd;
+      } else if (tag === 0x12) {
+        valueEnd = reader.span();
+        valueStart = reader.pos;
+        this.anyValue(valueEnd, 0);
+        reader.end = end;
+      } else reader.skip(tag);
+    }
+    if (!indexed) return;
+    const matcher = matcherOf(this.bytes, keyStart, keyEnd);
+    if (matcher === undefined) return;
+    if (matcher.lookup) this.addLookup(matcher.index, valueStart, valueEnd);
+    else this.addFacet(matcher.index, valueStart, valueEnd);
+  }
+
+  private addFacet(index: number, start: number, end: number): void {
+    if (this.keyLength < 0) return;
+    const length = end - start;
+    if (length > INDEXED_VALUE_LIMIT_BYTES || this.keyLength + length + 2 > KEY_LIMIT_BYTES) {
+      this.keyLength = -1;
+      return;
+    }
+    const key = this.key;
+    let at = this.keyLength;
+    key[at++] = index;
+    key[at++] = length;
+    for (let byte = start; byte < end; byte += 1) key[at++] = this.bytes[byte] as number;
+    this.keyLength = at;
+  }
+
+  private addLookup(index: number, start: number, end: number): void {
+    if (start === end) return;
+    // A string value is tag, length, bytes; anything else is rare here and read as text.
+    const reader = new WireReader(this.bytes, start, end);
+    const tag = reader.tag();
+    let hash: number | undefined;
+    if (tag === 0x0a) {
+      const textEnd = reader.span();
+      if (textEnd - reader.pos <= INDEXED_VALUE_LIMIT_BYTES) {
+        hash = lookupHash(index, this.bytes, reader.pos, textEnd);
+      }
+    } else if (tag === 0x18) hash = lookupHashOfText(index, reader.int64().toString());
+    else if (tag === 0x10) hash = lookupHashOfText(index, String(reader.int64() !== 0n));
+    else if (tag === 0x21) hash = lookupHashOfText(index, String(reader.double()));
+    if (hash === undefined) return;
+    if (this.lookups === undefined) this.lookups = [hash];
+    else this.lookups.push(hash);
+  }
+
+  private anyValue(end: number, depth: number): void {
+    if (depth > VALUE_DEPTH_LIMIT) throw malformed(`values nested deeper than ${VALUE_DEPTH_LIMIT}`);
+    const reader = this.reader;
+    reader.end = end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a || tag === 0x3a) reader.pos = this.value();
+      else if (tag === 0x2a || tag === 0x32) {
+        const listEnd = reader.span();
+        reader.end = listEnd;
+        while (reader.pos < listEnd) {
+          const member = reader.tag();
+          if (member !== 0x0a) {
+            reader.skip(member);
+            continue;
+          }
+          const memberEnd = reader.span();
+          if (tag === 0x2a) this.anyValue(memberEnd, depth + 1);
+          else this.keyValue(memberEnd, depth + 1);
+          reader.end = listEnd;
+        }
+        reader.end = end;
+      } else reader.skip(tag);
+    }
+  }
+
+  private keyValue(end: number, depth: number): void {
+    const reader = this.reader;
+    reader.end = end;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === 0x0a) reader.pos = this.value();
+      else if (tag === 0x12) {
+        this.anyValue(reader.span(), depth);
+        reader.end = end;
+      } else reader.skip(tag);
+    }
+  }
+
+  /** A message of which only the attributes matter here: Resource, InstrumentationScope, Event, Link. */
+  private attributes(end: number, attributeTag: number): void {
+    const reader = this.reader;
+    reader.end = end;
+    let count = 0;
+    while (reader.pos < end) {
+      const tag = reader.tag();
+      if (tag === attributeTag) {
+        count += 1;
+        this.attribute(reader.span(), false);
+        reader.end = end;
+      } else if ((tag & 7) === 2) reader.pos = this.value();
+      else reader.skip(tag);
+    }
+    if (count > this.limits.attributesPerSpan) {
+      this.rejection ||= `with more than ${this.limits.attributesPerSpan} attributes`;
+    }
+  }
+
+  /** Past the end of a bytes or string field, whose length is held to the limit. Leaves `pos` at its first byte. */
+  private value(): number {
+    const end = this.reader.span();
+    if (end - this.reader.pos > this.limits.valueBytes) {
+      this.rejection ||= `with a value longer than ${this.limits.valueBytes} bytes`;
+    }
+    return end;
+  }
+
+  private text(): string {
+    const end = this.value();
+    const value = this.bytes.toString('utf8', this.reader.pos, end);
+    this.reader.pos = end;
+    return value;
+  }
+
+  /** Where an id of so many bytes lies; -1 when it is of another length or all zeros. */
+  private id(length: number): number {
+    const end = this.reader.span();
+    const start = this.reader.pos;
+    this.reader.pos = end;
+    if (end - start !== length) return -1;
+    for (let index = start; index < end; index += 1) if (this.bytes[index] !== 0) return start;
+    return -1;
+  }
+
+  private parent(): boolean {
+    const reader = this.reader;
+    const end = reader.span();
+    const start = reader.pos;
+    reader.pos = end;
+    if (end === start) return false;
+    if (end - start !== 8) this.rejection ||= 'with a parent id of other than 8 bytes';
+    for (let index = start; index < end; index += 1) if (this.bytes[index] !== 0) return true;
+    return false;
+  }
+
+  /** Spans of one trace mostly follow each other: the string is made once. */
+  private traceIdOf(at: number): string {
+    const bytes = this.bytes;
+    let same = this.traceIdAt >= 0;
+    for (let index = 0; same && index < 16; index += 1) {
+      same = bytes[at + index] === bytes[this.traceIdAt + index];
+    }
+    if (!same) {
+      this.traceIdAt = at;
+      this.traceId = bytes.toString('latin1', at, at + 16);
+    }
+    return this.traceId;
+  }
+
+  private takeRejection(): string {
+    const rejection = this.rejection;
+    this.rejection = '';
+    return rejection;
+  }
+
+  private reject(reason: string): void {
+    this.rejectedSpans += 1;
+    this.rejections.set(reason, (this.rejections.get(reason) ?? 0) + 1);
+  }
+}
+
+/**
+ * Walks one ExportTraceServiceRequest. The batch refers to `bytes`, which the caller must leave unchanged
+ * until the batch is inserted.
+ *
+ * Throws a VitrineError (400) when the bytes are no such message, and nothing else. Spans beyond a limit or
+ * without valid ids do not throw: they are left out and counted.
+ */
+export function decodeTraces(bytes: Buffer, limits: OtlpLimits = DEFAULT_OTLP_LIMITS): DecodedBatch {
+  const walker = new BatchWalker(bytes, limits);
+  walker.request();
+  const { origins, spans, rejectedSpans, rejections } = walker;
+  return { bytes, origins, spans, rejectedSpans, rejections };
+}
+
+/** What OTLP's partial_success says of a batch; empty when nothing was rejected. */
+export function rejectionMessage(rejections: ReadonlyMap<string, number>): string {
+  return [...rejections].map(([reason, count]) => `${count} rejected: ${reason}`).join('; ');
+}

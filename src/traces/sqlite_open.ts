@@ -1,0 +1,143 @@
+/** Opening the database: settings, schema, and what to do with a file that cannot be used. */
+import { existsSync, mkdirSync, renameSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { TraceStoreOptions } from './store.ts';
+
+/** Written to user_version; a file of another version is set aside. */
+const SCHEMA_VERSION = 1;
+/** Larger than SQLite's default: a span's message and its neighbours of the same trace lie on one page. */
+const PAGE_BYTES = 8192;
+/** The write-ahead log is copied into the database beyond this. */
+const WAL_LIMIT_BYTES = 16 * 1024 ** 2;
+
+/** A span's id is its trace's pk times this, plus its place in the trace. */
+export const SPANS_PER_TRACE = 2 ** 20;
+
+/**
+ * traces  one row per trace; pk grows with arrival, so the smallest are the oldest.
+ * spans   id = pk * 2^20 + place in the trace: a trace is one range of the table, and eviction cuts off its head.
+ *         message is OTLP's Span as it came.
+ * series  what many spans have in common and searches ask for; key as otlp_decode.ts writes it.
+ * origins resource and scope, as they came.
+ * lookups hashes of tags with about one value per query.
+ */
+const SCHEMA = `
+CREATE TABLE traces (pk INTEGER PRIMARY KEY, trace_id BLOB NOT NULL, received_ms INTEGER NOT NULL);
+CREATE UNIQUE INDEX traces_by_id ON traces (trace_id);
+CREATE TABLE spans (
+  id INTEGER PRIMARY KEY,
+  series INTEGER NOT NULL,
+  start_us INTEGER NOT NULL,
+  duration_us INTEGER NOT NULL,
+  message BLOB NOT NULL
+);
+CREATE INDEX spans_by_series ON spans (series, start_us, duration_us);
+CREATE TABLE series (id INTEGER PRIMARY KEY, origin INTEGER NOT NULL, key BLOB NOT NULL);
+CREATE TABLE origins (
+  id INTEGER PRIMARY KEY,
+  resource BLOB NOT NULL,
+  resource_schema_url TEXT NOT NULL,
+  scope BLOB NOT NULL,
+  scope_schema_url TEXT NOT NULL,
+  last_pk INTEGER NOT NULL
+);
+CREATE TABLE lookups (pk INTEGER NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (pk, hash)) WITHOUT ROWID;
+CREATE INDEX lookups_by_hash ON lookups (hash);
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** A blob column's value. */
+export function asBuffer(value: unknown): Buffer {
+  if (!(value instanceof Uint8Array)) throw new TypeError('expected a blob');
+  return Buffer.from(value.buffer, value.byteOffset, value.length);
+}
+
+/** SQLite's primary result code of an error thrown by node:sqlite; undefined for any other error. */
+export function sqliteCode(error: unknown): number | undefined {
+  if (!(error instanceof Error) || !('errcode' in error)) return undefined;
+  return typeof error.errcode === 'number' ? error.errcode & 0xff : undefined;
+}
+
+/** Whether the file itself is damaged or no database, so that no retry can help. */
+export function isDamage(error: unknown): boolean {
+  const code = sqliteCode(error);
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+class UnusableFile extends Error {}
+
+function configure(database: DatabaseSync, options: TraceStoreOptions): void {
+  const version = database.prepare('PRAGMA user_version').get()?.user_version;
+  const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n;
+  if (tables !== 0 && version !== SCHEMA_VERSION) {
+    throw new UnusableFile(`it has schema version ${String(version)}, this release writes ${SCHEMA_VERSION}`);
+  }
+  if (tables === 0) database.exec(`PRAGMA page_size = ${PAGE_BYTES}`);
+  database.exec(`
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -${Math.floor(options.cacheBytes / 1024)};
+    PRAGMA wal_autocheckpoint = ${Math.floor(WAL_LIMIT_BYTES / PAGE_BYTES)};
+    PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES};
+  `);
+  if (options.maxPageCount !== undefined) database.exec(`PRAGMA max_page_count = ${options.maxPageCount}`);
+  if (tables === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
+  // Touches every table, so that a damaged file is found now rather than at the first search.
+  for (const table of ['traces', 'spans', 'series', 'origins', 'lookups']) {
+    database.prepare(`SELECT * FROM ${table} LIMIT 1`).get();
+  }
+}
+
+function open(options: TraceStoreOptions): DatabaseSync {
+  const database = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs });
+  try {
+    configure(database, options);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** Moves the database with its log to a free name beside it. */
+function setAside(path: string, nowMs: number): string {
+  const stamp = new Date(nowMs).toISOString().replaceAll(':', '-');
+  let aside = `${path}.unusable-${stamp}`;
+  for (let count = 1; existsSync(aside); count += 1) aside = `${path}.unusable-${stamp}-${count}`;
+  renameSync(path, aside);
+  for (const suffix of ['-wal', '-shm']) {
+    if (existsSync(path + suffix)) renameSync(path + suffix, aside + suffix);
+  }
+  return aside;
+}
+
+export interface OpenedDatabase {
+  readonly database: DatabaseSync;
+  /** What people should know; empty when all was well. */
+  readonly notice: string;
+}
+
+/**
+ * Opens or creates the database. A file that is damaged, no database or of another schema version is set
+ * aside under another name and a fresh one started. Throws what node:sqlite throws for anything else (a
+ * folder that cannot be written, a lock that does not go away).
+ */
+export function openDatabase(options: TraceStoreOptions, nowMs: number): OpenedDatabase {
+  if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true });
+  try {
+    return { database: open(options), notice: '' };
+  } catch (error) {
+    if (!(error instanceof UnusableFile) && !isDamage(error)) throw error;
+    const aside = setAside(options.path, nowMs);
+    const reason = error instanceof Error ? error.message : String(error);
+    return {
+      database: open(options),
+      notice: `the trace database could not be used (${reason}); it was kept as ${aside} and a fresh one started`,
+    };
+  }
+}

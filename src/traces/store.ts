@@ -1,0 +1,196 @@
+/**
+ * The contract of a trace store. One implementation exists (sqlite_store.ts); it lives on a thread of its own
+ * (store_thread.ts) and everyone else holds a client (store_client.ts).
+ */
+import type { DecodedBatch } from './otlp_decode.ts';
+import type { Trace } from './span.ts';
+
+/** What a search asks for. Absent members do not restrict. */
+export interface TraceQuery {
+  readonly service?: string;
+  readonly operation?: string;
+  /** OTLP's number. */
+  readonly kind?: number;
+  /**
+   * Attribute keys and the text that their value must have, as `valueText` writes it. A span matches with an
+   * attribute of its own or of its resource. `error`, `span.kind`, `otel.status_code`, `otel.scope.name` and
+   * `otel.scope.version` also match what OTLP keeps in fields instead of attributes.
+   */
+  readonly tags?: ReadonlyMap<string, string>;
+  /** Inclusive bounds of a span's duration. */
+  readonly minDurationUs?: number;
+  readonly maxDurationUs?: number;
+  /** Inclusive bounds of a span's start. */
+  readonly startMinUs?: number;
+  readonly startMaxUs?: number;
+  /** At most this many traces. */
+  readonly limit: number;
+}
+
+export interface SearchResult {
+  /** Complete traces that have a span which matches all of the query, by the start of their newest such span, newest first. */
+  readonly traces: readonly Trace[];
+  /** Index entries and spans that were looked at. */
+  readonly scanned: number;
+  /**
+   * True when the scan limit ended the search: there may be more matches, all older than what was looked at
+   * in at least one series.
+   */
+  readonly scanLimitReached: boolean;
+}
+
+export interface Operation {
+  readonly name: string;
+  /** OTLP's number. */
+  readonly kind: number;
+}
+
+/** Calls from one service to another, over the spans that a time range holds. */
+export interface DependencyLink {
+  readonly parent: string;
+  readonly child: string;
+  readonly callCount: number;
+}
+
+/** Which of the newest queries the console's list shows. Absent members do not restrict. */
+export interface RecentFilters {
+  readonly service?: string;
+  readonly operation?: string;
+  readonly model?: string;
+  readonly outcome?: string;
+  /** Only queries whose own span has the status error (true) or has not (false). */
+  readonly error?: boolean;
+  readonly minDurationUs?: number;
+  /** Start of the query, inclusive bounds; `startMaxUs` pages backwards. */
+  readonly startMinUs?: number;
+  readonly startMaxUs?: number;
+}
+
+/** One line of the console's list: a query is the gateway's server span, or a span whose parent the store lacks. */
+export interface RecentQuery {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly startUs: number;
+  readonly durationUs: number;
+  readonly service: string;
+  readonly operation: string;
+  readonly kind: number;
+  /** Empty when the span does not say. */
+  readonly outcome: string;
+  readonly model: string;
+  readonly requestId: string;
+  /** The span's own status is error. */
+  readonly error: boolean;
+  /** Of the whole trace, with how many of them failed. */
+  readonly spanCount: number;
+  readonly errorSpanCount: number;
+}
+
+export interface RecentResult {
+  /** Newest first. */
+  readonly queries: readonly RecentQuery[];
+  readonly scanned: number;
+  readonly scanLimitReached: boolean;
+}
+
+export interface Evicted {
+  traces: number;
+  spans: number;
+}
+
+export interface StoreStats {
+  /** Counters since this store was opened. */
+  readonly insertedSpans: number;
+  readonly insertedBatches: number;
+  /** Spans of batches that the database refused (locked, full, failing disk); their senders were told to retry. */
+  readonly failedSpans: number;
+  readonly failedBatches: number;
+  /** Spans beyond the limits of one trace, of resources or of the request. */
+  readonly rejectedSpans: number;
+  readonly evictedByAge: Readonly<Evicted>;
+  readonly evictedBySize: Readonly<Evicted>;
+  /** Spans that could not be read back. */
+  readonly unreadableSpans: number;
+  /** Why the last failing insert failed; empty when the last insert went well. */
+  readonly lastError: string;
+  /** What was done when the database was opened, e.g. that a corrupt file was set aside, and where it lies. */
+  readonly notice: string;
+  readonly series: number;
+  readonly origins: number;
+  /** Bytes of the database that hold data, and of the file. */
+  readonly usedBytes: number;
+  readonly fileBytes: number;
+  readonly limitBytes: number;
+  readonly limitAgeMs: number;
+  /** When the oldest trace that is still held arrived, Unix milliseconds; undefined when the store is empty. */
+  readonly oldestReceivedMs: number | undefined;
+}
+
+export interface InsertResult {
+  readonly acceptedSpans: number;
+  readonly rejectedSpans: number;
+  /** Why, for people; empty when nothing was rejected. */
+  readonly rejectionMessage: string;
+}
+
+/**
+ * Owns its database until disposed; not shared between threads. Every method is synchronous. Reads see every
+ * batch whose insert returned. Answers are new objects that the caller may keep.
+ */
+export interface TraceStore extends Disposable {
+  /**
+   * Stores batches in one transaction, all or nothing; one result per batch, in order.
+   * Throws a VitrineError (`overloaded`, retryable) when the database refuses: nothing was stored, the spans
+   * are counted as failed, and the next call tries again.
+   */
+  insert(batches: readonly DecodedBatch[]): InsertResult[];
+  /** Names of services that have spans, sorted; empty for an empty store. */
+  services(): string[];
+  /** Operations of one service, sorted by name and kind, each once; empty for an unknown service. */
+  operations(service: string, kind?: number): Operation[];
+  /** The trace with all of its spans in the order of arrival, or undefined. @param traceId 32 lower-case hex digits */
+  trace(traceId: string): Trace | undefined;
+  search(query: TraceQuery): SearchResult;
+  recent(limit: number, filters: RecentFilters): RecentResult;
+  /** Calls between services, from spans that started in the range (microseconds, inclusive); sorted by parent and child. */
+  dependencies(startMinUs: number, startMaxUs: number): readonly DependencyLink[];
+  /**
+   * Evicts at most one slice of the oldest traces if age or size ask for it.
+   * Returns true when there is more to evict, so that the caller can do other work in between.
+   */
+  evict(nowMs: number): boolean;
+  stats(): StoreStats;
+}
+
+export interface TraceStoreOptions {
+  /** The database file, or `:memory:`. */
+  readonly path: string;
+  /** The oldest traces are evicted beyond this many bytes of data. */
+  readonly maxBytes: number;
+  /** Traces are evicted this long after their first span arrived. */
+  readonly maxAgeMs: number;
+  /** SQLite's own limit, in pages; only for tests of a full disk. */
+  readonly maxPageCount?: number;
+  readonly cacheBytes: number;
+  /** How long a statement waits for a lock that another process holds. */
+  readonly busyTimeoutMs: number;
+  /** Spans beyond it are rejected, so that one trace cannot make an answer of any size. At most 2^20. */
+  readonly maxSpansPerTrace: number;
+  /** Distinct sets of indexed values; beyond it spans join a catch-all that searches scan. */
+  readonly maxSeries: number;
+  /** Distinct resources with their scopes; spans of further ones are rejected. */
+  readonly maxOrigins: number;
+  /** Index entries and spans that one search may look at. */
+  readonly scanLimit: number;
+}
+
+export const DEFAULT_STORE_OPTIONS: Omit<TraceStoreOptions, 'path'> = {
+  maxBytes: 1024 ** 3,
+  maxAgeMs: 7 * 24 * 3_600_000,
+  cacheBytes: 16 * 1024 ** 2,
+  busyTimeoutMs: 1_000,
+  maxSpansPerTrace: 20_000,
+  maxSeries: 20_000,
+  maxOrigins: 5_000,
+  scanLimit: 200_000,
+};
