@@ -71,8 +71,13 @@ export interface ModelInfo {
   readonly intraOpThreads: number;
   /** undefined: the server's default. */
   readonly defaultTimeoutMs: number | undefined;
-  /** One query's public inputs, run before the model is ready; given by the manifest or made from the shapes. */
+  /**
+   * One query's public inputs, in the model's order, run before the model is ready; empty when the shapes are
+   * too large to make one.
+   */
   readonly warmUp: readonly Tensor[];
+  /** Whether the manifest gave the sample: then a failing warm-up is the model's problem, else only a note. */
+  readonly warmUpGiven: boolean;
   /** What was left out or assumed, one line each, for the log: a non-tensor output that is not served. */
   readonly notes: readonly string[];
 }
