@@ -12,10 +12,14 @@ import { describeShape, type Tensor, type TensorMetadata, VARIABLE_DIMENSION } f
 /** What a queued BYTES element weighs beside its bytes: a view's object, about. */
 const BYTES_ELEMENT_OVERHEAD_BYTES = 96;
 
+function isFixed(data: TensorData): data is FixedData {
+  return ArrayBuffer.isView(data);
+}
+
 /** Memory of a tensor's elements, in bytes. */
 export function tensorBytes(tensor: Tensor): number {
   const { data } = tensor;
-  if (ArrayBuffer.isView(data)) return data.byteLength;
+  if (isFixed(data)) return data.byteLength;
   let bytes = data.length * BYTES_ELEMENT_OVERHEAD_BYTES;
   for (const element of data) bytes += element.length;
   return bytes;
@@ -95,8 +99,9 @@ export function splitRows(outputs: readonly Tensor[], rowsPerQuery: readonly num
       const perRow = output.data.length / total;
       const from = start * perRow;
       const to = first * perRow;
-      const data = output.datatype === 'BYTES' ? output.data.slice(from, to) : output.data.subarray(from, to);
-      return { ...output, shape: [rows, ...output.shape.slice(1)], data } as Tensor;
+      const { data } = output;
+      const own = isFixed(data) ? data.subarray(from, to) : data.slice(from, to);
+      return { ...output, shape: [rows, ...output.shape.slice(1)], data: own };
     });
   });
 }
