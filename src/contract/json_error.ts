@@ -22,14 +22,10 @@ class Fault extends Error {
 }
 
 const NOT_FINITE = /[+-]?(?:nan|inf)/iy;
-const HEX4 = /[0-9a-fA-F]{4}/y;
+const HEX_DIGIT = /^[0-9a-fA-F]$/;
 const WORDS = ['true', 'false', 'null'];
 
-/** The offset behind a short match at `at`, or -1. Long runs are walked by hand: a greedy pattern keeps a backtrack entry per character. */
-function matchEnd(pattern: RegExp, text: string, at: number): number {
-  pattern.lastIndex = at;
-  return pattern.test(text) ? pattern.lastIndex : -1;
-}
+// Runs are walked by hand: a greedy pattern keeps a backtrack entry per character.
 
 function skipSpace(text: string, at: number): number {
   let next = at;
@@ -84,9 +80,10 @@ function skipString(text: string, at: number): number {
     const escaped = text[next + 1];
     if (escaped === undefined) throw new Fault(next + 1, 'the text ends inside a string');
     if (escaped === 'u') {
-      const end = matchEnd(HEX4, text, next + 2);
-      if (end < 0) throw new Fault(next + 2, '\\u needs four hexadecimal digits');
-      next = end;
+      next += 2;
+      for (const end = next + 4; next < end; next += 1) {
+        if (!HEX_DIGIT.test(text[next] ?? '')) throw new Fault(next, '\\u needs four hexadecimal digits');
+      }
     } else if ('"\\/bfnrt'.includes(escaped)) {
       next += 2;
     } else {
@@ -95,16 +92,25 @@ function skipString(text: string, at: number): number {
   }
 }
 
+function skipWord(text: string, at: number, word: string): number {
+  for (let index = 1; index < word.length; index += 1) {
+    if (text[at + index] !== word[index]) throw new Fault(at + index, `'${word}' is expected`);
+  }
+  return at + word.length;
+}
+
 /** The offset behind the number, string or word at `at`. */
 function skipScalar(text: string, at: number): number {
   const first = text[at];
   if (first === undefined) throw new Fault(at, 'the text ends where a value is expected');
   if (first === '"') return skipString(text, at);
-  if (matchEnd(NOT_FINITE, text, at) >= 0) {
+  NOT_FINITE.lastIndex = at;
+  if (NOT_FINITE.test(text)) {
     throw new Fault(at, 'JSON has no NaN and no Infinity; send such a tensor as binary data');
   }
   if (first === '-' || (first >= '0' && first <= '9')) return skipNumber(text, at);
-  for (const word of WORDS) if (text.startsWith(word, at)) return at + word.length;
+  const word = WORDS.find((candidate) => candidate.startsWith(first));
+  if (word !== undefined) return skipWord(text, at, word);
   if (first === "'") throw new Fault(at, 'strings stand in double quotes');
   throw new Fault(at, 'a value is expected');
 }

@@ -58,7 +58,10 @@ export function encodeInferRequest(request: OutgoingRequest, form: InputForm = '
   const tensors = request.inputs.map((tensor) => ({ tensor, binary: isBinary(tensor) }));
   const id = request.id === undefined ? '' : `"id":${JSON.stringify(request.id)},`;
   const inputs = `"inputs":${writeTensors(tensors, 'inputs')}`;
-  return assembleBody(`{${id}${writeParameters(request)}${inputs}${writeRequestedOutputs(request.outputs)}}`, tensors);
+  return assembleBody(
+    `{${id}${writeParameters(request)}${inputs}${writeRequestedOutputs(request.outputs)}}`,
+    tensors,
+  );
 }
 
 function readText(value: unknown, field: string): string | undefined {

@@ -1,0 +1,28 @@
+/**
+ * Where a drill or a test can make a query wait, fail, or take its process down: one point inside each stage,
+ * so that a delay at a point makes exactly that stage grow. A closed list; the table is in
+ * lifecycle/faults.ts.
+ */
+
+/** Points that the gateway passes. `attempt` lies between the headers written to a worker and its answer. */
+export const GATEWAY_FAULT_POINTS = ['admit', 'route', 'attempt', 'respond'] as const;
+
+/** Points that the worker passes; `dispatch`, `compute` and `postprocess` on its inference threads. */
+export const WORKER_FAULT_POINTS = [
+  'worker_receive',
+  'preprocess',
+  'queue',
+  'batch_wait',
+  'dispatch',
+  'compute',
+  'postprocess',
+  'worker_respond',
+] as const;
+
+export const FAULT_POINTS = [...GATEWAY_FAULT_POINTS, ...WORKER_FAULT_POINTS] as const;
+
+export type FaultPoint = (typeof FAULT_POINTS)[number];
+
+export function isFaultPoint(text: string): text is FaultPoint {
+  return (FAULT_POINTS as readonly string[]).includes(text);
+}
