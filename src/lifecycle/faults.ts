@@ -1,0 +1,148 @@
+/**
+ * The table of faults: for each point of contract/fault_points.ts a delay, an error or a crash, as a lease that
+ * lapses by itself. Empty in production; a drill fills it through the socket of fault_socket.ts, a test directly.
+ *
+ * The table lies in shared memory, so that inference threads see the same faults: `sharedFaults(buffer)` reads it
+ * there. Reading costs one load while no fault was ever set.
+ */
+import { FAULT_POINTS, type FaultPoint } from '../contract/fault_points.ts';
+
+export interface Fault {
+  /** Milliseconds that a query waits at the point. */
+  readonly delayMs?: number;
+  /** The query fails at the point with `internal`. */
+  readonly error?: boolean;
+  /** The process is killed at the point, as by `kill -9`. */
+  readonly crash?: boolean;
+  /** The fault lapses after this many milliseconds. */
+  readonly leaseMs: number;
+}
+
+export interface ActiveFault {
+  readonly point: FaultPoint;
+  readonly delayMs: number;
+  readonly error: boolean;
+  readonly crash: boolean;
+  readonly leftMs: number;
+}
+
+/** What a point reads. Hot paths ask `active` first. */
+export interface FaultReader {
+  /** False while no fault was ever set in this process: then every other answer is 0 or false. */
+  readonly active: boolean;
+  /** Milliseconds to wait at the point now; 0 without a fault. */
+  delayMs(point: FaultPoint): number;
+  /** Whether a query should fail at the point now. */
+  error(point: FaultPoint): boolean;
+  /** Waits, fails or crashes as the point's fault says. @throws Error when the fault is an error */
+  pass(point: FaultPoint): Promise<void>;
+  /** As `pass`, for a thread that may block. */
+  passSync(point: FaultPoint): void;
+}
+
+export interface Faults extends FaultReader {
+  /** For inference threads; see sharedFaults. */
+  readonly buffer: SharedArrayBuffer;
+  /** @throws RangeError when a delay or lease lies outside its limits */
+  set(point: FaultPoint, fault: Fault): void;
+  clear(point: FaultPoint): void;
+  list(): readonly ActiveFault[];
+}
+
+export const FAULT_DELAY_LIMIT_MS = 60_000;
+export const FAULT_LEASE_LIMIT_MS = 3_600_000;
+
+/** Doubles per point: delayMs, error, crash, and the wall time in milliseconds at which the lease ends. */
+const SLOTS = 4;
+/** The first double says whether a fault was ever set. */
+const HEADER = 1;
+
+const SLOT_OF: ReadonlyMap<FaultPoint, number> = new Map(
+  FAULT_POINTS.map((point, index) => [point, HEADER + index * SLOTS]),
+);
+
+const [DELAY, ERROR, CRASH, UNTIL] = [0, 1, 2, 3] as const;
+
+/** Reads the table that `createFaults` of the same process made. */
+export function sharedFaults(buffer: SharedArrayBuffer): FaultReader {
+  const table = new Float64Array(buffer);
+  const sleeper = new Int32Array(new SharedArrayBuffer(4));
+  const read = (point: FaultPoint, slot: number): number => {
+    if (table[0] === 0) return 0;
+    const base = SLOT_OF.get(point) ?? 0;
+    return (table[base + UNTIL] ?? 0) > Date.now() ? (table[base + slot] ?? 0) : 0;
+  };
+  const strike = (point: FaultPoint): void => {
+    if (read(point, CRASH) !== 0) process.kill(process.pid, 'SIGKILL');
+    if (read(point, ERROR) !== 0) throw new Error(`fault injected at ${point}`);
+  };
+  return {
+    get active() {
+      return table[0] !== 0;
+    },
+    delayMs: (point) => read(point, DELAY),
+    error: (point) => read(point, ERROR) !== 0,
+    pass: async (point) => {
+      const delayMs = read(point, DELAY);
+      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs));
+      strike(point);
+    },
+    passSync: (point) => {
+      const delayMs = read(point, DELAY);
+      if (delayMs > 0) Atomics.wait(sleeper, 0, 0, delayMs);
+      strike(point);
+    },
+  };
+}
+
+function within(name: string, value: number, limit: number): void {
+  if (!(value >= 0 && value <= limit)) throw new RangeError(`${name} must lie between 0 and ${limit}`);
+}
+
+export function createFaults(): Faults {
+  const buffer = new SharedArrayBuffer(
+    (HEADER + FAULT_POINTS.length * SLOTS) * Float64Array.BYTES_PER_ELEMENT,
+  );
+  const table = new Float64Array(buffer);
+  const reader = sharedFaults(buffer);
+  return {
+    get active() {
+      return table[0] !== 0;
+    },
+    delayMs: reader.delayMs,
+    error: reader.error,
+    pass: reader.pass,
+    passSync: reader.passSync,
+    buffer,
+    set: (point, fault) => {
+      within('delayMs', fault.delayMs ?? 0, FAULT_DELAY_LIMIT_MS);
+      within('leaseMs', fault.leaseMs, FAULT_LEASE_LIMIT_MS);
+      const base = SLOT_OF.get(point) ?? 0;
+      table[base + DELAY] = fault.delayMs ?? 0;
+      table[base + ERROR] = fault.error ? 1 : 0;
+      table[base + CRASH] = fault.crash ? 1 : 0;
+      table[base + UNTIL] = Date.now() + fault.leaseMs;
+      table[0] = 1;
+    },
+    clear: (point) => {
+      table[(SLOT_OF.get(point) ?? 0) + UNTIL] = 0;
+    },
+    list: () => {
+      const nowMs = Date.now();
+      return FAULT_POINTS.flatMap((point) => {
+        const base = SLOT_OF.get(point) ?? 0;
+        const leftMs = (table[base + UNTIL] ?? 0) - nowMs;
+        if (leftMs <= 0) return [];
+        return [
+          {
+            point,
+            delayMs: table[base + DELAY] ?? 0,
+            error: table[base + ERROR] === 1,
+            crash: table[base + CRASH] === 1,
+            leftMs,
+          },
+        ];
+      });
+    },
+  };
+}
