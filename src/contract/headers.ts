@@ -16,6 +16,8 @@ export const RETRY_AFTER = 'retry-after';
 
 /** Gateway to worker: milliseconds left of the deadline when the request was written. */
 export const DEADLINE_MS = 'x-vitrine-deadline-ms';
+/** Gateway to worker, mode `retroactive`: hold the record of this attempt until the gateway's verdict. */
+export const HOLD = 'x-vitrine-hold';
 /** Gateway to worker: the shared secret that opens a worker's port when it listens beyond loopback. */
 export const WORKER_SECRET = 'x-vitrine-worker-secret';
 /** Worker to gateway: the report of worker stages (see worker_report.ts). */

@@ -85,7 +85,8 @@ export const CATALOG = {
   inference_stage_duration_seconds: {
     type: 'histogram',
     unit: 's',
-    description: 'One stage of a query; the sums over stages, unattributed among them, add up to the sum of inference_request_duration_seconds.',
+    description:
+      'One stage of a query; the sums over stages, unattributed among them, add up to the sum of inference_request_duration_seconds.',
     attributes: ['model', 'stage'],
     buckets: STAGE_BUCKETS_S,
     exemplars: true,
@@ -103,7 +104,8 @@ export const CATALOG = {
   inference_attempts_total: {
     type: 'counter',
     unit: '{attempt}',
-    description: 'Attempts at workers: ok, error (an answer that is one), lost (no answer), cancelled, deadline.',
+    description:
+      'Attempts at workers: ok, error (an answer that is one), lost (no answer), cancelled, deadline.',
     attributes: ['worker', 'outcome'],
     place: 'gateway',
     otelName: 'inference.attempts',
@@ -193,7 +195,8 @@ export const CATALOG = {
   vitrine_telemetry_records_total: {
     type: 'counter',
     unit: '{record}',
-    description: 'Records closed: kept (accepted for export), not_kept, shed (not kept under pressure), dropped (the ring was full).',
+    description:
+      'Records closed: kept (accepted for export), not_kept, shed (not kept under pressure), dropped (the ring was full).',
     attributes: ['outcome'],
     place: 'all',
     otelName: 'vitrine.telemetry.records',
@@ -257,7 +260,8 @@ export const CATALOG = {
   vitrine_ledger_violations_total: {
     type: 'counter',
     unit: '{violation}',
-    description: 'Queries whose stages did not sum to their total (unattributed) or whose network time was negative (network).',
+    description:
+      'Queries whose stages did not sum to their total (unattributed) or whose network time was negative (network).',
     attributes: ['kind'],
     place: 'gateway',
     otelName: 'vitrine.ledger.violations',
@@ -329,4 +333,6 @@ export type CounterName = NameOf<'counter'>;
 export type GaugeName = NameOf<'gauge'>;
 export type HistogramName = NameOf<'histogram'>;
 /** The labels that a metric must be given: all of its attributes. */
-export type LabelsOf<N extends MetricName> = Readonly<Record<(typeof CATALOG)[N]['attributes'][number], string>>;
+export type LabelsOf<N extends MetricName> = Readonly<
+  Record<(typeof CATALOG)[N]['attributes'][number], string>
+>;

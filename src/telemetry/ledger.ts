@@ -3,7 +3,7 @@
  * before it ended, so what a mark claims is exactly what passed since the last one. The total is read by
  * another hook; what no stage claimed is `unattributed`.
  */
-import { type Stage, STAGES } from '../contract/stages.ts';
+import { STAGES, type Stage } from '../contract/stages.ts';
 
 /** Index of each stage in a ledger's array. */
 export const STAGE_INDEX: Readonly<Record<Stage, number>> = Object.freeze(

@@ -18,7 +18,14 @@ export function parseTraceparent(header: string | undefined, traceState?: string
   if (header === undefined || header.length > 128) return undefined;
   const match = FORM.exec(header);
   if (!match) return undefined;
-  const [, version, traceId, spanId, flags, rest] = match as unknown as [string, string, string, string, string, string?];
+  const [, version, traceId, spanId, flags, rest] = match as unknown as [
+    string,
+    string,
+    string,
+    string,
+    string,
+    string?,
+  ];
   if (version === 'ff' || (version === '00' && rest !== undefined)) return undefined;
   if (!isTraceId(traceId) || !isSpanId(spanId)) return undefined;
   const state = traceState !== undefined && traceState.length <= TRACESTATE_LIMIT_CHARS ? traceState : '';

@@ -1,0 +1,72 @@
+/** Metrics of the process itself, under the names of OpenTelemetry's conventions for processes and runtimes. */
+import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
+import type { Metrics } from './metrics.ts';
+
+/** `detail.kind` of a gc entry. https://nodejs.org/api/perf_hooks.html#performance-entry-detail */
+const GC_KINDS: Readonly<Record<number, string>> = { 1: 'minor', 4: 'major', 8: 'incremental', 16: 'weakcb' };
+/** The maximum of the event-loop delay forgets after this long, so that one old stall does not shine for ever. */
+const DELAY_WINDOW_MS = 15_000;
+
+export function observeProcess(metrics: Metrics): Disposable {
+  const cpu = metrics.counter('process_cpu_time_seconds_total');
+  const user = cpu.series({ cpu_mode: 'user' });
+  const system = cpu.series({ cpu_mode: 'system' });
+  metrics
+    .gauge('process_memory_usage_bytes')
+    .series({})
+    .observeWith(() => process.memoryUsage.rss());
+  metrics
+    .gauge('process_uptime_seconds')
+    .series({})
+    .observeWith(() => process.uptime());
+  metrics
+    .gauge('v8js_memory_heap_used_bytes')
+    .series({})
+    .observeWith(() => process.memoryUsage().heapUsed);
+  metrics.beforeRead(() => {
+    const usage = process.cpuUsage();
+    user.value = usage.user / 1e6;
+    system.value = usage.system / 1e6;
+  });
+
+  const delay = monitorEventLoopDelay({ resolution: 20 });
+  delay.enable();
+  let previousMaxNs = 0;
+  const window = setInterval(() => {
+    previousMaxNs = delay.max;
+    delay.reset();
+  }, DELAY_WINDOW_MS);
+  window.unref();
+  metrics
+    .gauge('nodejs_eventloop_delay_max_seconds')
+    .series({})
+    .observeWith(() => Math.max(previousMaxNs, delay.count === 0 ? 0 : delay.max) / 1e9);
+
+  let last = performance.eventLoopUtilization();
+  metrics
+    .gauge('nodejs_eventloop_utilization_ratio')
+    .series({})
+    .observeWith(() => {
+      const now = performance.eventLoopUtilization();
+      const since = performance.eventLoopUtilization(now, last);
+      last = now;
+      return since.utilization;
+    });
+
+  const collections = metrics.histogram('v8js_gc_duration_seconds');
+  const observer = new PerformanceObserver((list) => {
+    for (const entry of list.getEntries()) {
+      const kind = GC_KINDS[(entry as { detail?: { kind?: number } }).detail?.kind ?? 0] ?? 'other';
+      collections.series({ v8js_gc_type: kind }).observe(entry.duration / 1000);
+    }
+  });
+  observer.observe({ entryTypes: ['gc'] });
+
+  return {
+    [Symbol.dispose]() {
+      observer.disconnect();
+      delay.disable();
+      clearInterval(window);
+    },
+  };
+}
