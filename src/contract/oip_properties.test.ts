@@ -239,14 +239,15 @@ describe('damaged bodies', () => {
     }
     // The mutations reach every kind of refusal, and spare some bodies.
     expect(read).toBeGreaterThan(count / 40);
-    expect([...codes.keys()].sort()).toEqual([
+    for (const code of [
       'invalid_binary',
       'invalid_json',
       'invalid_request',
       'invalid_tensor',
-      'invalid_timeout',
       'unsupported_media_type',
-    ]);
+    ]) {
+      expect(codes.get(code), code).toBeGreaterThan(count / 200);
+    }
   });
 
   test('damaged answers are read or refused as bad answers', () => {

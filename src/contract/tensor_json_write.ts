@@ -19,24 +19,19 @@ function needsBinary(tensor: Tensor, field: string, index: number, why: string):
  * as a null that a client may take for zero.
  */
 function writeFloats(tensor: Tensor, field: string, data: Float32Array | Float64Array): string {
+  // JSON.stringify of a plain array is nearly twice as fast as join, which makes a string of each number.
+  const numbers = new Array<number>(data.length);
+  let negativeZeros = false;
   for (let index = 0; index < data.length; index += 1) {
     const value = data[index] ?? 0;
-    if (!Number.isFinite(value))
+    if (!Number.isFinite(value)) {
       throw needsBinary(tensor, field, index, 'is NaN or infinite, which JSON has no number for');
-    if (Object.is(value, -0)) return writeWithNegativeZeros(tensor, field, data);
+    }
+    if (Object.is(value, -0)) negativeZeros = true;
+    numbers[index] = value;
   }
-  return data.join(',');
-}
-
-function writeWithNegativeZeros(tensor: Tensor, field: string, data: Float32Array | Float64Array): string {
-  const parts: string[] = [];
-  for (let index = 0; index < data.length; index += 1) {
-    const value = data[index] ?? 0;
-    if (!Number.isFinite(value))
-      throw needsBinary(tensor, field, index, 'is NaN or infinite, which JSON has no number for');
-    parts.push(Object.is(value, -0) ? '-0' : `${value}`);
-  }
-  return parts.join(',');
+  if (negativeZeros) return numbers.map((value) => (Object.is(value, -0) ? '-0' : `${value}`)).join(',');
+  return JSON.stringify(numbers).slice(1, -1);
 }
 
 function writeFloat16(tensor: Tensor, field: string, bits: Uint16Array): string {
