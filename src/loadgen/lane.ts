@@ -42,7 +42,7 @@ export interface LaneResult {
   readonly status: number;
   readonly serverTiming: string | readonly string[] | undefined;
   /** Start of the body of an answer of 400 and more, when it was asked for. */
-  readonly errorText: string | undefined;
+  readonly errorText: Buffer | undefined;
   readonly receivedBytes: number;
   /** Why no whole answer came. */
   readonly error: Error | undefined;
@@ -169,7 +169,7 @@ export class Lane implements Dispatcher.DispatchHandler {
     this.#options.done(this, {
       status: error === undefined ? this.#status : 0,
       serverTiming: this.#serverTiming,
-      errorText: this.#errorText === undefined ? undefined : Buffer.concat(this.#errorText).toString('utf8'),
+      errorText: this.#errorText === undefined ? undefined : Buffer.concat(this.#errorText),
       receivedBytes: this.#receivedBytes,
       error,
     });

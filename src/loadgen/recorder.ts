@@ -1,4 +1,6 @@
 /** Everything that is counted of the measured part of a run. */
+
+import { readErrorBody } from '../contract/oip_error.ts';
 import type { Lane, LaneResult } from './lane.ts';
 import { GivenUp } from './lane.ts';
 import { createLatencyHistogram, type LatencyHistogram } from './latency_histogram.ts';
@@ -104,7 +106,9 @@ export function createRecorder(startMs: number): Recorder {
       }
       const outcome = tally.answered(
         result.status,
-        result.errorText === undefined ? undefined : messageOf(result.errorText),
+        result.errorText === undefined
+          ? undefined
+          : (readErrorBody(result.errorText) ?? result.errorText.toString('utf8')),
       );
       if (outcome !== 'ok') {
         failed += 1;
@@ -153,17 +157,4 @@ function latencyReport(pair: LatencyPair): LatencyReport {
 function codeOf(error: Error): string {
   const code: unknown = 'code' in error ? error.code : undefined;
   return typeof code === 'string' && code !== '' ? code : error.name;
-}
-
-/** The protocol's `{"error": message}`, or the text itself where something else answered. */
-function messageOf(text: string): string {
-  try {
-    const body: unknown = JSON.parse(text);
-    if (typeof body === 'object' && body !== null && 'error' in body && typeof body.error === 'string') {
-      return body.error;
-    }
-  } catch {
-    // Not JSON, or cut: the text says what it can.
-  }
-  return text;
 }
