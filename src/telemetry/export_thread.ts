@@ -90,6 +90,8 @@ async function createSinks(): Promise<SpanSink[]> {
 }
 
 async function run(): Promise<never> {
+  // A waiting Atomics.waitAsync does not keep a thread alive; a timer does.
+  setInterval(() => {}, 2 ** 30);
   const sinks = await createSinks();
   for (;;) {
     const requested = flushRequested();
