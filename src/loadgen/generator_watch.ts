@@ -10,6 +10,8 @@ const MONITOR_RESOLUTION_MS = 10;
 const UTILIZATION_LIMIT = 0.9;
 /** The process's processor time per second of run, in cores; above it one thread cannot do more. */
 const CPU_LIMIT_CORES = 0.95;
+/** A loop that is always busy on less than this waits for the processor rather than works. */
+const STARVED_CORES = 0.7;
 /** Delay of the event loop at p99 above which latencies of a few milliseconds are the generator's own. */
 const LOOP_DELAY_LIMIT_MS = 20;
 /** Open loop: p99 of how late the generator came to an intended send. */
@@ -38,7 +40,11 @@ export interface GeneratorReport extends GeneratorMeasure {
 export function judgeGenerator(measure: GeneratorMeasure): GeneratorReport {
   const reasons: string[] = [];
   if (measure.loopUtilization >= UTILIZATION_LIMIT) {
-    reasons.push(`its event loop was busy ${percent(measure.loopUtilization)} of the time`);
+    const starved = measure.cpuCores < STARVED_CORES;
+    reasons.push(
+      `its event loop was busy ${percent(measure.loopUtilization)} of the time` +
+        (starved ? ` on ${measure.cpuCores.toFixed(2)} cores: other processes took the processor` : ''),
+    );
   } else if (measure.cpuCores >= CPU_LIMIT_CORES) {
     reasons.push(`it used ${measure.cpuCores.toFixed(2)} cores, and sends from one`);
   }
