@@ -302,5 +302,8 @@ describe('what is written', () => {
         { name: 'p', datatype: 'FP32', shape: [1], data: new Float32Array([0.25]) },
       ],
     });
+    const longer = Buffer.concat([body, Buffer.from([0])]);
+    const headers = { inferenceHeaderContentLength: String(json.length) };
+    expect(refused(() => decodeInferResponse(longer, headers))).toMatchObject({ code: 'bad_worker_answer' });
   });
 });

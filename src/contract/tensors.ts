@@ -27,7 +27,7 @@ export interface TensorMetadata {
 
 export interface ShapeLimits {
   readonly maxRank: number;
-  /** Of one tensor; also the largest single dimension. At most 2^26, so that products stay exact. */
+  /** Of one tensor; also the largest single dimension. At most 2^26. */
   readonly maxElements: number;
 }
 
@@ -78,8 +78,8 @@ export function countElements(shape: unknown, field: string, limits: ShapeLimits
       empty = true;
       continue;
     }
-    // Both factors are at most maxElements <= 2^26, so the product is exact.
-    product = size > limits.maxElements ? Number.POSITIVE_INFINITY : product * size;
+    // A double: where it is not exact it is far beyond the limit.
+    product *= size;
     if (product > limits.maxElements) {
       const at = `${field}[${axis}]`;
       throw new VitrineError(
