@@ -1,4 +1,7 @@
 /** The closed registry of pipelines: which code each plan runs. */
+import { isUtf8 } from 'node:buffer';
+import type { BytesData } from '../contract/datatypes.ts';
+import { VitrineError } from '../contract/errors.ts';
 import type { Tensor } from '../contract/tensors.ts';
 import { concatenateRows, rowsOf, shapeKey, splitRows, tensorBytes } from './batch_rows.ts';
 import type { ModelInfo } from './model_info.ts';
@@ -6,24 +9,44 @@ import type { AssembledBatch, Pipeline, PreparedQuery } from './pipelines.ts';
 import { createTopLabel } from './top_label.ts';
 import { gatherTexts, padTexts } from './utf8_bytes.ts';
 
+/**
+ * The runtime holds texts as C strings: UTF-8, ended by the first NUL. Checked here, so that a query which
+ * cannot run is refused by itself and not with the batch that it would share.
+ */
+function checkGraphText(tensor: Tensor): void {
+  if (tensor.datatype !== 'BYTES') return;
+  const elements = tensor.data as BytesData;
+  for (let index = 0; index < elements.length; index += 1) {
+    const element = elements[index] ?? new Uint8Array(0);
+    const wrong = !isUtf8(element)
+      ? 'is not UTF-8 text; encode it as UTF-8'
+      : element.includes(0)
+        ? 'holds a NUL byte, which the model cannot take; remove it'
+        : undefined;
+    if (wrong === undefined) continue;
+    const field = `${JSON.stringify(tensor.name)}.data[${index}]`;
+    throw new VitrineError('invalid_tensor', `input ${field} ${wrong}`, { field });
+  }
+}
+
 function createPrepareRows(info: ModelInfo): Pipeline['prepareRows'] {
   const { batching, preprocess } = info;
-  // The text input's rows are padded, so its lengths keep no queries apart.
-  const others = info.inputs.filter(
-    (input) => preprocess.type !== 'utf8_bytes' || input.name !== preprocess.input,
-  );
+  // Rows of the text input are padded, so its lengths keep no queries apart.
+  const textPlace =
+    preprocess.type === 'utf8_bytes' ? info.inputs.findIndex((input) => input.name === preprocess.input) : -1;
+  const others = info.inputs.filter((_, place) => place !== textPlace);
   return (inputs) => {
     const rows = batching === undefined ? 1 : rowsOf(inputs, batching.maxBatchRows);
-    const tensors = inputs.filter((input) => others.some((other) => other.name === input.name));
+    const tensors = inputs.filter((_, place) => place !== textPlace);
     let elements = 0;
     let bytes = 0;
     for (const tensor of tensors) {
+      checkGraphText(tensor);
       elements += tensor.data.length;
       bytes += tensorBytes(tensor);
     }
     const groupKey = batching === undefined ? '' : shapeKey(tensors, others);
-    const texts =
-      preprocess.type === 'utf8_bytes' ? inputs.find((input) => input.name === preprocess.input) : undefined;
+    const texts = inputs[textPlace];
     if (preprocess.type === 'none' || texts === undefined) {
       return { rows, groupKey, rowLengths: undefined, ragged: undefined, elements, bytes, tensors };
     }

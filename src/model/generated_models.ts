@@ -10,16 +10,18 @@ export interface MlpShape {
   readonly layers: number;
   /** Features in, out and between. */
   readonly width: number;
+  /** One pair of weights for all layers: slow by arithmetic with a small file. */
+  readonly sharedWeights?: boolean;
 }
 
 /**
- * Reference sizes of the bench. Work of one row: layers x width^2 multiplications, so 0.26 M, 12.6 M and
- * 25.2 M; `slow` takes more than a millisecond a row on one core of today's servers.
+ * Sizes that the bench measures. One row takes layers x width^2 multiplications: 0.26 M, 12.6 M and 52 M, the
+ * last at least a millisecond on one core.
  */
 export const MLP_SHAPES = {
   small: { layers: 4, width: 256 },
   big: { layers: 12, width: 1024 },
-  slow: { layers: 24, width: 1024 },
+  slow: { layers: 200, width: 512, sharedWeights: true },
 } as const satisfies Record<string, MlpShape>;
 
 /** Name of the generated models' input and output. */
@@ -47,22 +49,24 @@ function weights(next: () => number, count: number, width: number): Uint8Array {
 
 /**
  * A multilayer perceptron, FP32 `input` [batch, width] to FP32 `output` [batch, width].
- * @returns the bytes of a model.onnx, about 4 x layers x width^2
+ * @returns the bytes of a model.onnx, about 4 x width^2 for each layer with weights of its own
  */
 export function encodeMlp(shape: MlpShape, seed = 1): Uint8Array {
-  const { layers, width } = shape;
+  const { layers, width, sharedWeights = false } = shape;
   const next = seededUniform(seed);
   const nodes: OnnxNode[] = [];
   const initializers: OnnxInitializer[] = [];
   let previous = GENERATED_INPUT;
   for (let layer = 0; layer < layers; layer += 1) {
     const last = layer === layers - 1;
-    const weight = `w${layer}`;
-    const bias = `b${layer}`;
-    initializers.push(
-      { name: weight, datatype: 'FP32', shape: [width, width], data: weights(next, width * width, width) },
-      { name: bias, datatype: 'FP32', shape: [width], data: weights(next, width, width) },
-    );
+    const weight = sharedWeights ? 'w' : `w${layer}`;
+    const bias = sharedWeights ? 'b' : `b${layer}`;
+    if (layer === 0 || !sharedWeights) {
+      initializers.push(
+        { name: weight, datatype: 'FP32', shape: [width, width], data: weights(next, width * width, width) },
+        { name: bias, datatype: 'FP32', shape: [width], data: weights(next, width, width) },
+      );
+    }
     const dense = last ? GENERATED_OUTPUT : `dense${layer}`;
     nodes.push({ operator: 'Gemm', inputs: [previous, weight, bias], outputs: [dense] });
     if (!last) nodes.push({ operator: 'Relu', inputs: [dense], outputs: [`relu${layer}`] });

@@ -5,7 +5,7 @@
  * A manifest in the version's folder wins over one in the model's folder, key by top-level key. Every problem
  * names the file, the line, the key, what is wrong and what to write instead.
  */
-import { isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { z } from 'zod';
 import { nearestName } from '../contract/nearest_name.ts';
 import type { ModelProblem } from './model_problem.ts';
@@ -143,7 +143,7 @@ function describeValue(value: unknown): string {
   if (value === null) return 'is empty';
   if (Array.isArray(value)) return 'is a list';
   if (typeof value === 'object') return 'is a map';
-  const text = JSON.stringify(value);
+  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
   return `is ${text.length > 60 ? `${text.slice(0, 60)}...` : text}`;
 }
 
@@ -182,14 +182,23 @@ function lineOf(locations: Readonly<Record<string, ManifestLocation>>, path: rea
   return 1;
 }
 
+/** Of a union's branches, the complaint that lies deepest: its author meant that branch. */
+function deepestIssue(issue: z.core.$ZodIssue): z.core.$ZodIssue {
+  if (issue.code !== 'invalid_union') return issue;
+  const inner = issue.errors.flat().sort((a, b) => b.path.length - a.path.length)[0];
+  return inner === undefined || inner.path.length === 0
+    ? issue
+    : { ...inner, path: [...issue.path, ...inner.path] };
+}
+
 function schemaProblems(
   error: z.ZodError,
   data: unknown,
   locations: Readonly<Record<string, ManifestLocation>>,
-  path: string,
-): ManifestFile['problems'] {
-  const problems: { path: string; line: number; message: string }[] = [];
-  for (const issue of error.issues) {
+  lineOfItem: (path: readonly PropertyKey[]) => number | undefined,
+): { readonly line: number; readonly message: string }[] {
+  const problems: { readonly line: number; readonly message: string }[] = [];
+  for (const issue of error.issues.map(deepestIssue)) {
     const key = dotted(issue.path);
     if (issue.code === 'unrecognized_keys') {
       for (const unknown of issue.keys) {
@@ -198,20 +207,18 @@ function schemaProblems(
           near === undefined
             ? `remove it; known keys are ${[...new Set(KNOWN_KEYS[key] ?? [])].join(', ')}`
             : `did you mean ${near}?`;
-        const name = key === '' ? unknown : `${key}.${unknown}`;
-        const message = `${name.slice(0, 200)}: unknown key; ${fix}`;
-        problems.push({ path, line: lineOf(locations, [...issue.path, unknown]), message });
+        const name = (key === '' ? unknown : `${key}.${unknown}`).slice(0, 200);
+        const line = lineOf(locations, [...issue.path, unknown]);
+        problems.push({ line, message: `${JSON.stringify(name).slice(1, -1)}: unknown key; ${fix}` });
       }
       continue;
     }
-    // Inside a list (labels) the list's own entry says what is accepted.
-    const known = [...issue.path].findLastIndex(
-      (_, index) => ACCEPTS[dotted(issue.path.slice(0, index + 1))] !== undefined,
-    );
-    const accepted = ACCEPTS[dotted(issue.path.slice(0, known + 1))] ?? ACCEPTS[''];
+    // Inside a list the list's own entry says what is accepted.
+    let known = issue.path.length;
+    while (known > 0 && ACCEPTS[dotted(issue.path.slice(0, known))] === undefined) known -= 1;
+    const accepted = ACCEPTS[dotted(issue.path.slice(0, known))];
     problems.push({
-      path,
-      line: lineOf(locations, issue.path),
+      line: locations[key]?.line ?? lineOfItem(issue.path) ?? lineOf(locations, issue.path),
       message: `${key === '' ? 'the file' : key} ${describeValue(valueAt(data, issue.path))}; it takes ${accepted}`,
     });
   }
@@ -224,7 +231,16 @@ function schemaProblems(
  */
 export function parseManifest(text: string, path: string): ManifestFile {
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, schema: 'core' });
+  let document: Document;
+  let data: unknown;
+  try {
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, schema: 'core' });
+    data = document.errors.length > 0 ? undefined : (document.toJS({ maxAliasCount: 100 }) ?? {});
+  } catch (error) {
+    // Nested deeper than the parser's stack, aliases that multiply or point nowhere.
+    const message = `not valid YAML: ${(error as Error).message.split('\n')[0]}`;
+    return { data: undefined, locations: {}, problems: [{ path, line: 1, message }] };
+  }
   const locations = keyLines(document.contents, lines, path);
   if (document.errors.length > 0) {
     const problems = document.errors.slice(0, PROBLEM_LIMIT).map((error) => ({
@@ -234,18 +250,14 @@ export function parseManifest(text: string, path: string): ManifestFile {
     }));
     return { data: undefined, locations, problems };
   }
-  let data: unknown;
-  try {
-    data = document.toJS({ maxAliasCount: 100 }) ?? {};
-  } catch (error) {
-    // Aliases that multiply, or that point nowhere.
-    const message = `not valid YAML: ${(error as Error).message.split('\n')[0]}`;
-    return { data: undefined, locations, problems: [{ path, line: 1, message }] };
-  }
   const parsed = MANIFEST.safeParse(data);
   if (parsed.success) return { data: parsed.data, locations, problems: [] };
-  const problems = schemaProblems(parsed.error, data, locations, path).slice(0, PROBLEM_LIMIT);
-  return { data: undefined, locations, problems };
+  const lineOfItem = (keys: readonly PropertyKey[]): number | undefined => {
+    const node = document.getIn(keys, true) as Node | undefined;
+    return node?.range ? lines.linePos(node.range[0]).line : undefined;
+  };
+  const problems = schemaProblems(parsed.error, data, locations, lineOfItem).slice(0, PROBLEM_LIMIT);
+  return { data: undefined, locations, problems: problems.map((problem) => ({ path, ...problem })) };
 }
 
 /** Merges the files of the model's folder and of the version's, the later winning per top-level key. */

@@ -54,8 +54,12 @@ export interface OnnxGraph {
   readonly outputs: readonly OnnxValue[];
   readonly nodes: readonly OnnxNode[];
   readonly initializers?: readonly OnnxInitializer[];
+  /** Another output: a sequence that holds the first input, which is no tensor. */
+  readonly sequenceOutput?: string;
   /** Version of ONNX's own operator set; 17 by default. */
   readonly opset?: number;
+  /** Version of the file format; 8 by default. */
+  readonly irVersion?: number;
 }
 
 type Writer = protobuf.Writer;
@@ -129,10 +133,27 @@ function writeNode(writer: Writer, node: OnnxNode): void {
   if (node.domain !== undefined) text(writer, 7, node.domain);
 }
 
+function writeSequence(writer: Writer, graph: OnnxGraph, name: string): void {
+  const first = graph.inputs[0];
+  if (first === undefined) throw new RangeError('a sequence needs an input to hold');
+  const node = { operator: 'SequenceConstruct', inputs: [first.name], outputs: [name] };
+  message(writer, 1, (each) => writeNode(each, node));
+  message(writer, 12, (value) => {
+    text(value, 1, name);
+    message(value, 2, (type) =>
+      message(type, 4, (sequence) =>
+        message(sequence, 1, (element) =>
+          message(element, 1, (tensor) => integer(tensor, 1, ELEMENT_TYPE[first.datatype])),
+        ),
+      ),
+    );
+  });
+}
+
 /** The graph as the bytes of a model.onnx. */
 export function encodeOnnx(graph: OnnxGraph): Uint8Array {
   const writer = protobuf.Writer.create();
-  integer(writer, 1, 8); // ir_version
+  integer(writer, 1, graph.irVersion ?? 8);
   text(writer, 2, 'vitrine');
   message(writer, 7, (inner) => {
     for (const node of graph.nodes) message(inner, 1, (each) => writeNode(each, node));
@@ -142,6 +163,7 @@ export function encodeOnnx(graph: OnnxGraph): Uint8Array {
     }
     for (const value of graph.inputs) message(inner, 11, (each) => writeValue(each, value));
     for (const value of graph.outputs) message(inner, 12, (each) => writeValue(each, value));
+    if (graph.sequenceOutput !== undefined) writeSequence(inner, graph, graph.sequenceOutput);
   });
   const domains = new Set(graph.nodes.flatMap((node) => (node.domain === undefined ? [] : [node.domain])));
   message(writer, 8, (opset) => integer(opset, 2, graph.opset ?? 17));

@@ -7,7 +7,7 @@
  * sets before the first session.
  */
 import type { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
-import type { BytesData, Datatype } from '../contract/datatypes.ts';
+import type { Datatype } from '../contract/datatypes.ts';
 import { VitrineError } from '../contract/errors.ts';
 import { type Tensor, type TensorMetadata, VARIABLE_DIMENSION } from '../contract/tensors.ts';
 import type { GraphMetadata } from './model_info.ts';
@@ -48,10 +48,11 @@ export interface RuntimeSession extends AsyncDisposable {
   readonly notes: readonly string[];
   /**
    * One run. Blocks the thread for its whole duration and cannot be cancelled.
-   * @param feeds every input of the graph; neither copied before the call nor kept after it
+   * @param feeds every input of the graph, from assemble(); neither copied before the call nor kept after it.
+   *   BYTES are UTF-8 without NUL, as prepareRows() has checked: the runtime cuts a text at the first NUL.
    * @returns the graph's outputs in its order, in fresh memory
-   * @throws VitrineError `invalid_tensor` for text that the runtime cannot take or shapes that the graph
-   *   refuses, `model_failed` for any other failure, without the data that led to it
+   * @throws VitrineError `invalid_tensor` for shapes that the graph refuses, `model_failed` for any other
+   *   failure, without the data that led to it
    */
   run(feeds: readonly Tensor[]): Promise<Tensor[]>;
 }
@@ -86,32 +87,11 @@ function loadRuntime(): Promise<Ort> {
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
 
-/** The runtime holds text as C strings, which must be UTF-8 and end at the first NUL. */
-function toStrings(name: string, elements: BytesData): string[] {
-  return elements.map((element, index) => {
-    const field = `${JSON.stringify(name)}.data[${index}]`;
-    if (element.includes(0)) {
-      throw new VitrineError(
-        'invalid_tensor',
-        `input ${field} holds a NUL byte, which the model cannot take`,
-        {
-          field,
-        },
-      );
-    }
-    try {
-      return decoder.decode(element);
-    } catch {
-      throw new VitrineError('invalid_tensor', `input ${field} is not UTF-8 text; encode it as UTF-8`, {
-        field,
-      });
-    }
-  });
-}
-
 function toFeed(ort: Ort, tensor: Tensor): OrtTensor {
   const type = TYPE_OF[tensor.datatype];
-  const data = ArrayBuffer.isView(tensor.data) ? tensor.data : toStrings(tensor.name, tensor.data);
+  const data = ArrayBuffer.isView(tensor.data)
+    ? tensor.data
+    : tensor.data.map((text) => decoder.decode(text));
   return new ort.Tensor(type, data as OrtTensor.DataType, tensor.shape);
 }
 

@@ -105,7 +105,7 @@ const RULES: readonly Rule[] = [
     }),
   },
   {
-    pattern: /This is an invalid model\.\s*(.*)/s,
+    pattern: /[Ii]nvalid model\.\s*(.*)/s,
     explain: ([, detail = '']) => ({ code: 'corrupt_model', message: `the graph is not valid: ${detail}` }),
   },
 ];
