@@ -250,6 +250,24 @@ export function decodeSpan(bytes: Buffer): Span {
   };
 }
 
+/** Only the ids of a Span message; the parent is empty when there is none. Throws a VitrineError (400). */
+export function spanIdsOf(bytes: Buffer): { spanId: Buffer; parentSpanId: Buffer } {
+  const reader = new WireReader(bytes);
+  let spanId = bytes.subarray(0, 0);
+  let parentSpanId = spanId;
+  while (reader.pos < reader.end) {
+    const tag = reader.tag();
+    if (tag === 0x12 || tag === 0x22) {
+      const end = reader.span();
+      const id = bytes.subarray(reader.pos, end);
+      reader.pos = end;
+      if (tag === 0x12) spanId = id;
+      else parentSpanId = id.every((byte) => byte === 0) ? bytes.subarray(0, 0) : id;
+    } else reader.skip(tag);
+  }
+  return { spanId, parentSpanId };
+}
+
 /** Decodes the bytes of one AnyValue message. Throws a VitrineError (400). */
 export function decodeValue(bytes: Buffer): AnyValue {
   return decodeAnyValue(new WireReader(bytes), 0);

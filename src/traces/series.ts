@@ -224,6 +224,10 @@ export class SeriesRegistry {
     return this.byId.values();
   }
 
+  origins(): Iterable<StoredOrigin> {
+    return this.originsByKey.values();
+  }
+
   get seriesCount(): number {
     return this.byId.size;
   }

@@ -97,7 +97,14 @@ export interface Trace {
 export const STATUS_ERROR = 2;
 
 /** Names of span kinds as Jaeger writes them, by OTLP's number. */
-export const SPAN_KINDS = ['unspecified', 'internal', 'server', 'client', 'producer', 'consumer'] as const;
+export const SPAN_KINDS: readonly string[] = [
+  'unspecified',
+  'internal',
+  'server',
+  'client',
+  'producer',
+  'consumer',
+];
 
 /**
  * An attribute's value as text, as searches compare it: strings as they are, numbers and booleans as JSON

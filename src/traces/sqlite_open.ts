@@ -48,6 +48,7 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 `;
 
 const SQLITE_CORRUPT = 11;
+const SQLITE_FULL = 13;
 const SQLITE_NOTADB = 26;
 
 /** A blob column's value. */
@@ -57,7 +58,7 @@ export function asBuffer(value: unknown): Buffer {
 }
 
 /** SQLite's primary result code of an error thrown by node:sqlite; undefined for any other error. */
-export function sqliteCode(error: unknown): number | undefined {
+function sqliteCode(error: unknown): number | undefined {
   if (!(error instanceof Error) || !('errcode' in error)) return undefined;
   return typeof error.errcode === 'number' ? error.errcode & 0xff : undefined;
 }
@@ -66,6 +67,11 @@ export function sqliteCode(error: unknown): number | undefined {
 export function isDamage(error: unknown): boolean {
   const code = sqliteCode(error);
   return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
+}
+
+/** Whether there was no room, on the disk or by max_page_count. */
+export function isFull(error: unknown): boolean {
+  return sqliteCode(error) === SQLITE_FULL;
 }
 
 class UnusableFile extends Error {}

@@ -1,8 +1,8 @@
 /** Reading spans and whole traces back. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { decodeSpan } from './otlp_message.ts';
+import { decodeSpan, spanIdsOf } from './otlp_message.ts';
 import type { SeriesRegistry } from './series.ts';
-import type { StoredSpan, Trace } from './span.ts';
+import { STATUS_ERROR, type StoredSpan, type Trace } from './span.ts';
 import { asBuffer, SPANS_PER_TRACE } from './sqlite_open.ts';
 
 export class SpanReader {
@@ -10,6 +10,8 @@ export class SpanReader {
   private readonly selectPk: StatementSync;
   private readonly selectSpans: StatementSync;
   private readonly selectSpan: StatementSync;
+  private readonly selectMessages: StatementSync;
+  private readonly countSpans: StatementSync;
   /** Rows whose message or series could not be read. */
   unreadableSpans = 0;
 
@@ -21,6 +23,10 @@ export class SpanReader {
     );
     this.selectSpan = database.prepare(
       'SELECT series, start_us, duration_us, message FROM spans WHERE id = ?',
+    );
+    this.selectMessages = database.prepare('SELECT message FROM spans WHERE id >= ? AND id < ?');
+    this.countSpans = database.prepare(
+      'SELECT series, count(*) AS n FROM spans WHERE id >= ? AND id < ? GROUP BY series',
     );
   }
 
@@ -53,6 +59,26 @@ export class SpanReader {
     }
     const first = spans[0];
     return first === undefined ? undefined : { traceId: first.traceId, spans };
+  }
+
+  /** Whether a trace holds a span of this id. @param spanId 16 hex digits */
+  hasSpan(pk: number, spanId: string): boolean {
+    const wanted = Buffer.from(spanId, 'hex');
+    for (const row of this.selectMessages.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
+      if (spanIdsOf(asBuffer(row.message)).spanId.equals(wanted)) return true;
+    }
+    return false;
+  }
+
+  /** How many spans a trace holds and how many of them have the status error, without reading their messages. */
+  count(pk: number): { spans: number; errors: number } {
+    let spans = 0;
+    let errors = 0;
+    for (const row of this.countSpans.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
+      spans += Number(row.n);
+      if (this.registry.seriesOf(Number(row.series))?.status === STATUS_ERROR) errors += Number(row.n);
+    }
+    return { spans, errors };
   }
 
   private toSpan(row: Record<string, unknown>): StoredSpan | undefined {

@@ -3,57 +3,72 @@ import type { DatabaseSync } from 'node:sqlite';
 import { VitrineError } from '../contract/errors.ts';
 import type { DecodedBatch } from './otlp_decode.ts';
 import { SeriesRegistry } from './series.ts';
+import { SeriesScan } from './series_scan.ts';
 import type { Trace } from './span.ts';
-import { isDamage, openDatabase } from './sqlite_open.ts';
+import { isDamage, isFull, openDatabase } from './sqlite_open.ts';
 import { SpanReader } from './sqlite_reader.ts';
+import { RecentQueries } from './sqlite_recent.ts';
+import { Retention } from './sqlite_retention.ts';
+import { TraceSearch } from './sqlite_search.ts';
 import { SpanWriter } from './sqlite_writer.ts';
-import type { InsertResult, Operation, TraceStoreOptions } from './store.ts';
+import type {
+  Dependencies,
+  InsertResult,
+  Operation,
+  RecentFilters,
+  RecentResult,
+  SearchResult,
+  StoreStats,
+  TraceQuery,
+  TraceStore,
+  TraceStoreOptions,
+} from './store.ts';
+
+/** When senders whose batch the database refused are asked to try again. */
+const RETRY_AFTER_S = 1;
+/** Series and origins without spans are forgotten at most this often. */
+const SWEEP_INTERVAL_MS = 60_000;
 
 /** Everything that hangs on one open database; replaced as a whole when the file turns out to be damaged. */
 interface Session {
   readonly database: DatabaseSync;
-  readonly notice: string;
   readonly registry: SeriesRegistry;
   readonly writer: SpanWriter;
   readonly reader: SpanReader;
+  readonly search: TraceSearch;
+  readonly recent: RecentQueries;
+  readonly retention: Retention;
 }
 
-function openSession(options: TraceStoreOptions): Session {
-  const { database, notice } = openDatabase(options, Date.now());
-  try {
-    const registry = new SeriesRegistry(database, options);
-    const writer = new SpanWriter(database, registry, options);
-    const reader = new SpanReader(database, registry);
-    return { database, notice, registry, writer, reader };
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-const RETRY_AFTER_S = 1;
-
-class SqliteTraceStore {
+class SqliteTraceStore implements TraceStore {
   private readonly options: TraceStoreOptions;
-  private session: Session;
+  private readonly nowMs: () => number;
+  /** Undefined while the database cannot be opened; each call tries again. */
+  private session: Session | undefined;
+  private closed = false;
   private insertedSpans = 0;
   private insertedBatches = 0;
   private failedSpans = 0;
   private failedBatches = 0;
   private rejectedSpans = 0;
+  private readonly evicted = { age: { traces: 0, spans: 0 }, size: { traces: 0, spans: 0 } };
   private lastError = '';
+  private notice = '';
+  private sweptMs = 0;
 
-  constructor(options: TraceStoreOptions) {
+  constructor(options: TraceStoreOptions, nowMs: () => number) {
     this.options = options;
-    this.session = openSession(options);
+    this.nowMs = nowMs;
+    try {
+      this.open();
+    } catch (error) {
+      this.lastError = messageOf(error);
+    }
   }
 
   insert(batches: readonly DecodedBatch[]): InsertResult[] {
     try {
-      const results = this.transaction(() => {
-        const nowMs = Date.now();
-        return batches.map((batch) => this.session.writer.insert(batch, nowMs));
-      });
+      const results = this.insertOrMakeRoom(batches);
       this.insertedBatches += batches.length;
       for (const result of results) {
         this.insertedSpans += result.acceptedSpans;
@@ -64,41 +79,151 @@ class SqliteTraceStore {
     } catch (error) {
       this.failedBatches += batches.length;
       for (const batch of batches) this.failedSpans += batch.spans.length;
-      this.lastError = error instanceof Error ? error.message : String(error);
-      if (isDamage(error)) this.reopen();
-      throw new VitrineError('overloaded', `the trace store cannot write: ${this.lastError}`, {
-        cause: error,
-        retryAfterS: RETRY_AFTER_S,
-      });
+      throw this.refusal(error);
+    }
+  }
+
+  private insertOrMakeRoom(batches: readonly DecodedBatch[]): InsertResult[] {
+    const session = this.open();
+    const work = (): InsertResult[] => {
+      const nowMs = this.nowMs();
+      return batches.map((batch) => session.writer.insert(batch, nowMs));
+    };
+    try {
+      return this.transaction(session, work);
+    } catch (error) {
+      if (!isFull(error) || session.retention.oldestReceivedMs === undefined) throw error;
+      this.evictSlice(session, 'size');
+      return this.transaction(session, work);
     }
   }
 
   services(): string[] {
-    const names = new Set<string>();
-    for (const series of this.session.registry.all()) names.add(series.origin.decoded.service);
-    return [...names].sort();
+    return this.read(({ registry }) => {
+      const names = new Set<string>();
+      for (const series of registry.all()) names.add(series.origin.decoded.service);
+      return [...names].sort();
+    });
   }
 
   operations(service: string, kind?: number): Operation[] {
-    const operations = new Map<string, Operation>();
-    for (const series of this.session.registry.all()) {
-      if (!series.known || series.origin.decoded.service !== service) continue;
-      if (kind !== undefined && series.kind !== kind) continue;
-      operations.set(`${series.kind} ${series.name}`, { name: series.name, kind: series.kind });
-    }
-    return [...operations.values()].sort(
-      (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) || a.kind - b.kind,
-    );
+    return this.read(({ registry }) => {
+      const operations = new Map<string, Operation>();
+      for (const series of registry.all()) {
+        if (!series.known || series.origin.decoded.service !== service) continue;
+        if (kind !== undefined && series.kind !== kind) continue;
+        operations.set(`${series.kind} ${series.name}`, { name: series.name, kind: series.kind });
+      }
+      return [...operations.values()].sort(
+        (a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0) || a.kind - b.kind,
+      );
+    });
   }
 
   trace(traceId: string): Trace | undefined {
-    const { reader } = this.session;
-    const pk = reader.pkOf(traceId);
-    return pk === undefined ? undefined : reader.trace(pk);
+    return this.read(({ reader }) => {
+      const pk = reader.pkOf(traceId);
+      return pk === undefined ? undefined : reader.trace(pk);
+    });
   }
 
-  private transaction<T>(work: () => T): T {
-    const { database, registry, writer } = this.session;
+  search(query: TraceQuery): SearchResult {
+    return this.read(({ search }) => search.search(query));
+  }
+
+  recent(limit: number, filters: RecentFilters): RecentResult {
+    return this.read(({ recent }) => recent.recent(limit, filters));
+  }
+
+  dependencies(startMinUs: number, startMaxUs: number): Dependencies {
+    return this.read(({ recent }) => recent.dependencies(startMinUs, startMaxUs));
+  }
+
+  evict(nowMs: number): boolean {
+    try {
+      const session = this.open();
+      const reason = session.retention.due(nowMs);
+      if (reason === undefined) return false;
+      this.evictSlice(session, reason);
+      return session.retention.due(nowMs) !== undefined;
+    } catch (error) {
+      this.refusal(error);
+      return false;
+    }
+  }
+
+  stats(): StoreStats {
+    const { session } = this;
+    return {
+      insertedSpans: this.insertedSpans,
+      insertedBatches: this.insertedBatches,
+      failedSpans: this.failedSpans,
+      failedBatches: this.failedBatches,
+      rejectedSpans: this.rejectedSpans,
+      evictedByAge: { ...this.evicted.age },
+      evictedBySize: { ...this.evicted.size },
+      unreadableSpans: session?.reader.unreadableSpans ?? 0,
+      lastError: this.lastError,
+      notice: this.notice,
+      series: session?.registry.seriesCount ?? 0,
+      origins: session?.registry.originCount ?? 0,
+      ...this.sizes(),
+      limitBytes: this.options.maxBytes,
+      limitAgeMs: this.options.maxAgeMs,
+    };
+  }
+
+  private sizes(): Pick<StoreStats, 'usedBytes' | 'fileBytes' | 'oldestReceivedMs'> {
+    try {
+      const { usedBytes, fileBytes, oldestReceivedMs } = this.open().retention;
+      return { usedBytes, fileBytes, oldestReceivedMs };
+    } catch (error) {
+      this.refusal(error);
+      return { usedBytes: 0, fileBytes: 0, oldestReceivedMs: undefined };
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.closed = true;
+    this.session?.database.close();
+    this.session = undefined;
+  }
+
+  private open(): Session {
+    if (this.session !== undefined) return this.session;
+    if (this.closed) throw new VitrineError('draining', 'the trace store is closed');
+    const { database, notice } = openDatabase(this.options, this.nowMs());
+    if (notice !== '') this.notice = notice;
+    try {
+      const registry = new SeriesRegistry(database, this.options);
+      const reader = new SpanReader(database, registry);
+      const scan = new SeriesScan(database);
+      this.session = {
+        database,
+        registry,
+        writer: new SpanWriter(database, registry, this.options),
+        reader,
+        search: new TraceSearch(database, registry, reader, scan, this.options),
+        recent: new RecentQueries(database, registry, reader, scan, this.options),
+        retention: new Retention(database, this.options),
+      };
+      return this.session;
+    } catch (error) {
+      database.close();
+      throw error;
+    }
+  }
+
+  private read<T>(work: (session: Session) => T): T {
+    try {
+      return work(this.open());
+    } catch (error) {
+      throw this.refusal(error);
+    }
+  }
+
+  private transaction<T>(session: Session, work: () => T): T {
+    const { database, registry, writer } = session;
     database.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
@@ -113,21 +238,45 @@ class SqliteTraceStore {
     }
   }
 
-  /** The file turned out to be damaged: it is set aside and a fresh one started, as at the start. */
-  private reopen(): void {
-    try {
-      this.session.database.close();
-    } catch {
-      // A connection to a damaged file may refuse to close; the new one does not need it.
-    }
-    this.session = openSession(this.options);
+  private evictSlice(session: Session, reason: 'age' | 'size'): void {
+    const nowMs = this.nowMs();
+    const slice = this.transaction(session, () => session.retention.evict(reason, nowMs));
+    this.evicted[reason].traces += slice.evicted.traces;
+    this.evicted[reason].spans += slice.evicted.spans;
+    session.writer.evictedBefore(slice.oldestPk);
+    if (nowMs - this.sweptMs < SWEEP_INTERVAL_MS) return;
+    this.sweptMs = nowMs;
+    this.transaction(session, () => session.registry.sweep(slice.oldestPk));
   }
 
-  [Symbol.dispose](): void {
-    this.session.database.close();
+  /** What callers are told of an error of the database; a damaged file is left, to be set aside at the next call. */
+  private refusal(error: unknown): VitrineError {
+    if (error instanceof VitrineError) return error;
+    this.lastError = messageOf(error);
+    if (isDamage(error)) {
+      try {
+        this.session?.database.close();
+      } catch {
+        // A connection to a damaged file may refuse to close; the next one does not need it.
+      }
+      this.session = undefined;
+    }
+    return new VitrineError('overloaded', `the trace store cannot use its database: ${this.lastError}`, {
+      cause: error,
+      retryAfterS: RETRY_AFTER_S,
+    });
   }
 }
 
-export function createSqliteStore(options: TraceStoreOptions) {
-  return new SqliteTraceStore(options);
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/**
+ * Opens the store. Never throws: while the database cannot be opened (locked, no permission), every call
+ * throws a retryable VitrineError and tries again, and `stats().lastError` says why.
+ * @param nowMs the clock that arrival and age are read from, Unix milliseconds
+ */
+export function createSqliteStore(options: TraceStoreOptions, nowMs: () => number = Date.now): TraceStore {
+  return new SqliteTraceStore(options, nowMs);
 }

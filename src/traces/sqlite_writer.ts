@@ -27,6 +27,7 @@ export class SpanWriter {
   private readonly selectTrace: StatementSync;
   private readonly selectLastId: StatementSync;
   private nextPk: number;
+  private oldestPk = 0;
   private young = new Map<string, TraceSlot>();
   private old = new Map<string, TraceSlot>();
 
@@ -42,10 +43,15 @@ export class SpanWriter {
     this.nextPk = Math.max(lastPk, registry.lastPk) + 1;
   }
 
-  /** Forgets what a rolled-back transaction or an eviction made untrue. */
+  /** Forgets what a rolled-back transaction made untrue. */
   forget(): void {
     this.young.clear();
     this.old.clear();
+  }
+
+  /** Traces before this pk are gone: their next spans open them anew. */
+  evictedBefore(pk: number): void {
+    this.oldestPk = pk;
   }
 
   /** Within a transaction. Throws what node:sqlite throws. */
@@ -103,8 +109,9 @@ export class SpanWriter {
 
   private slot(traceId: string, nowMs: number): TraceSlot {
     const held = this.young.get(traceId);
-    if (held !== undefined) return held;
-    const slot = this.old.get(traceId) ?? this.findOrCreate(traceId, nowMs);
+    if (held !== undefined && held.pk >= this.oldestPk) return held;
+    const older = this.old.get(traceId);
+    const slot = older !== undefined && older.pk >= this.oldestPk ? older : this.findOrCreate(traceId, nowMs);
     if (this.young.size >= REMEMBERED_TRACES) {
       this.old = this.young;
       this.young = new Map();

@@ -13,8 +13,9 @@ export interface TraceQuery {
   readonly kind?: number;
   /**
    * Attribute keys and the text that their value must have, as `valueText` writes it. A span matches with an
-   * attribute of its own or of its resource. `error`, `span.kind`, `otel.status_code`, `otel.scope.name` and
-   * `otel.scope.version` also match what OTLP keeps in fields instead of attributes.
+   * attribute of its own or of its resource. `span.kind`, `otel.status_code`, `otel.scope.name` and
+   * `otel.scope.version` are asked of the fields in which OTLP keeps them, `error` of the status and of an
+   * attribute of that name.
    */
   readonly tags?: ReadonlyMap<string, string>;
   /** Inclusive bounds of a span's duration. */
@@ -33,8 +34,8 @@ export interface SearchResult {
   /** Index entries and spans that were looked at. */
   readonly scanned: number;
   /**
-   * True when the scan limit ended the search: there may be more matches, all older than what was looked at
-   * in at least one series.
+   * True when the scan limit, or the limit on the spans of one answer, ended the search: older matches may be
+   * missing.
    */
   readonly scanLimitReached: boolean;
 }
@@ -50,6 +51,13 @@ export interface DependencyLink {
   readonly parent: string;
   readonly child: string;
   readonly callCount: number;
+}
+
+export interface Dependencies {
+  /** Sorted by parent and child. */
+  readonly links: readonly DependencyLink[];
+  /** True when older spans of the range were not counted. */
+  readonly scanLimitReached: boolean;
 }
 
 /** Which of the newest queries the console's list shows. Absent members do not restrict. */
@@ -152,8 +160,8 @@ export interface TraceStore extends Disposable {
   trace(traceId: string): Trace | undefined;
   search(query: TraceQuery): SearchResult;
   recent(limit: number, filters: RecentFilters): RecentResult;
-  /** Calls between services, from spans that started in the range (microseconds, inclusive); sorted by parent and child. */
-  dependencies(startMinUs: number, startMaxUs: number): readonly DependencyLink[];
+  /** Calls between services, from spans that started in the range (microseconds, inclusive), newest arrivals first. */
+  dependencies(startMinUs: number, startMaxUs: number): Dependencies;
   /**
    * Evicts at most one slice of the oldest traces if age or size ask for it.
    * Returns true when there is more to evict, so that the caller can do other work in between.
