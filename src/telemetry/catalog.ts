@@ -154,10 +154,27 @@ export const CATALOG = {
   inference_queue_bytes: {
     type: 'gauge',
     unit: 'By',
-    description: 'Bytes of the queries that wait or run.',
+    description: 'Memory of the prepared inputs of queries that wait for an executor.',
     attributes: ['model'],
     place: 'worker',
     otelName: 'inference.queue.usage',
+  },
+  vitrine_queue_refusals_total: {
+    type: 'counter',
+    unit: '{request}',
+    description: 'Queries answered 503 because the queue had its limit of requests or bytes.',
+    attributes: ['model', 'limit'],
+    place: 'worker',
+    otelName: 'vitrine.queue.refusals',
+  },
+  vitrine_queue_departures_total: {
+    type: 'counter',
+    unit: '{request}',
+    description:
+      'Queries that left the queue before they ran: expired at their deadline, or cancelled by the caller.',
+    attributes: ['model', 'reason'],
+    place: 'worker',
+    otelName: 'vitrine.queue.departures',
   },
   inference_executor_busy_seconds_total: {
     type: 'counter',

@@ -3,6 +3,7 @@
  * (https://github.com/open-telemetry/opentelemetry-proto, trace/v1/trace.proto). About a third of the cost of
  * going through ReadableSpan and the SDK's serializer; a test holds both to the same decoded message.
  */
+import { writeHex } from './record_codec.ts';
 import type { SpanAttributeValue, SpanData, SpanEvent, SpanLink } from './span_data.ts';
 
 const VARINT = 0;
@@ -10,17 +11,25 @@ const FIXED64 = 1;
 const BYTES = 2;
 const FIXED32 = 5;
 
-/** Protobuf writer with lengths patched in afterwards: one byte is reserved, and the body moves if it needs more. */
+/** Text up to this is copied character by character: cheaper than a call into the runtime. */
+const SHORT_CHARS = 48;
+/** Encoded keys kept; keys come from code, so in practice all of them fit. */
+const KEY_CACHE_LIMIT = 1024;
+
+/**
+ * Protobuf writer with lengths patched in afterwards: one byte is reserved, and the body moves if it needs
+ * more. What is written for each attribute of each span avoids calls into the runtime: they cost more than
+ * the bytes.
+ */
 class ProtoWriter {
   #buffer = Buffer.allocUnsafeSlow(256 * 1024);
+  #view = new DataView(this.#buffer.buffer, this.#buffer.byteOffset, this.#buffer.byteLength);
   #length = 0;
+  /** Field 1 of KeyValue (the key), encoded. */
+  readonly #keys = new Map<string, Uint8Array>();
 
   reset(): void {
     this.#length = 0;
-  }
-
-  get length(): number {
-    return this.#length;
   }
 
   /** A copy, so that the writer can be reused. */
@@ -33,17 +42,21 @@ class ProtoWriter {
     const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#length + bytes));
     this.#buffer.copy(grown, 0, 0, this.#length);
     this.#buffer = grown;
+    this.#view = new DataView(grown.buffer, grown.byteOffset, grown.byteLength);
+  }
+
+  #byte(value: number): void {
+    this.#buffer[this.#length] = value;
+    this.#length += 1;
   }
 
   #varint(value: number): void {
     let rest = value;
     while (rest > 0x7f) {
-      this.#buffer[this.#length] = (rest & 0x7f) | 0x80;
-      this.#length += 1;
+      this.#byte((rest & 0x7f) | 0x80);
       rest = Math.floor(rest / 128);
     }
-    this.#buffer[this.#length] = rest;
-    this.#length += 1;
+    this.#byte(rest);
   }
 
   uint(field: number, value: number): void {
@@ -56,21 +69,23 @@ class ProtoWriter {
   fixed32(field: number, value: number): void {
     this.#reserve(8);
     this.#varint((field << 3) | FIXED32);
-    this.#length = this.#buffer.writeUInt32LE(value, this.#length);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
   }
 
   fixed64(field: number, value: bigint): void {
     this.#reserve(12);
     this.#varint((field << 3) | FIXED64);
-    this.#length = this.#buffer.writeBigUInt64LE(value, this.#length);
+    this.#view.setBigUint64(this.#length, value, true);
+    this.#length += 8;
   }
 
   hex(field: number, id: string): void {
     if (id === '') return;
     this.#reserve(24);
-    this.#varint((field << 3) | BYTES);
-    this.#varint(id.length / 2);
-    this.#length += this.#buffer.write(id, this.#length, 'hex');
+    this.#byte((field << 3) | BYTES);
+    this.#byte(id.length / 2);
+    this.#length = writeHex(this.#buffer, this.#length, id);
   }
 
   text(field: number, text: string, evenIfEmpty = false): void {
@@ -78,8 +93,25 @@ class ProtoWriter {
     this.#reserve(text.length * 3 + 16);
     this.#varint((field << 3) | BYTES);
     const at = this.#open();
-    this.#length += this.#buffer.write(text, this.#length, 'utf8');
+    if (text.length > SHORT_CHARS || !this.#ascii(text)) {
+      this.#length = at;
+      this.#length += this.#buffer.write(text, at, 'utf8');
+    }
     this.#close(at);
+  }
+
+  /** @returns false at the first character beyond ASCII: what was written is void */
+  #ascii(text: string): boolean {
+    const buffer = this.#buffer;
+    let at = this.#length;
+    for (let index = 0; index < text.length; index += 1) {
+      const code = text.charCodeAt(index);
+      if (code > 0x7f) return false;
+      buffer[at] = code;
+      at += 1;
+    }
+    this.#length = at;
+    return true;
   }
 
   begin(field: number): number {
@@ -118,8 +150,8 @@ class ProtoWriter {
       this.text(1, value, true);
     } else if (typeof value === 'boolean') {
       this.#reserve(4);
-      this.#varint((2 << 3) | VARINT);
-      this.#varint(value ? 1 : 0);
+      this.#byte((2 << 3) | VARINT);
+      this.#byte(value ? 1 : 0);
     } else if (typeof value === 'number') {
       this.#number(value);
     } else {
@@ -133,28 +165,42 @@ class ProtoWriter {
   #number(value: number): void {
     this.#reserve(16);
     if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
-      this.#varint((3 << 3) | VARINT);
+      this.#byte((3 << 3) | VARINT);
       if (value >= 0) {
         this.#varint(value);
       } else {
         let rest = BigInt.asUintN(64, BigInt(value));
         while (rest > 0x7fn) {
-          this.#buffer[this.#length] = Number(rest & 0x7fn) | 0x80;
-          this.#length += 1;
+          this.#byte(Number(rest & 0x7fn) | 0x80);
           rest >>= 7n;
         }
-        this.#buffer[this.#length] = Number(rest);
-        this.#length += 1;
+        this.#byte(Number(rest));
       }
     } else {
-      this.#varint((4 << 3) | FIXED64);
-      this.#length = this.#buffer.writeDoubleLE(value, this.#length);
+      this.#byte((4 << 3) | FIXED64);
+      this.#view.setFloat64(this.#length, value, true);
+      this.#length += 8;
     }
   }
 
   keyValue(field: number, key: string, value: SpanAttributeValue): void {
     const at = this.begin(field);
-    this.text(1, key);
+    let encoded = this.#keys.get(key);
+    if (encoded === undefined) {
+      const from = this.#length;
+      this.text(1, key);
+      encoded = Uint8Array.from(this.#buffer.subarray(from, this.#length));
+      if (this.#keys.size < KEY_CACHE_LIMIT) this.#keys.set(key, encoded);
+    } else {
+      this.#reserve(encoded.length);
+      const buffer = this.#buffer;
+      let to = this.#length;
+      for (let index = 0; index < encoded.length; index += 1) {
+        buffer[to] = encoded[index] as number;
+        to += 1;
+      }
+      this.#length = to;
+    }
     this.anyValue(2, value);
     this.end(at);
   }
