@@ -42,7 +42,7 @@ export interface RunningService {
 export interface ServiceContext {
   /** Aborted when the process has to stop before it was ready. */
   readonly signal: AbortSignal;
-  /** Called with every ready process of the tree, after each change. Never called without a supervisor. */
+  /** Calls with every ready process of the tree, now and after each change. Never without a supervisor. */
   onPeers(listener: (peers: readonly Peer[]) => void): void;
 }
 
@@ -58,11 +58,6 @@ export interface ServiceDefinition {
   start(context: ServiceContext): Promise<RunningService>;
 }
 
-/** Whether this process was started by a supervisor that still holds its channel. */
-export function isSupervised(): boolean {
-  return process.argv.includes(SUPERVISED_FLAG) && process.connected === true;
-}
-
 /** Resolves when the message has left, or can no longer leave. */
 function tell(message: ChildMessage): Promise<void> {
   return new Promise((resolve) => {
@@ -74,9 +69,12 @@ function tell(message: ChildMessage): Promise<void> {
 /** Runs the service and resolves when it is ready. The process ends through `process.exit`. */
 export async function runService(definition: ServiceDefinition): Promise<void> {
   const { name, index, log, health } = definition;
-  const supervised = isSupervised();
+  const supervised = process.argv.includes(SUPERVISED_FLAG);
+  // The supervisor may die while our modules are loading; nobody would ever stop us then.
+  if (supervised && process.connected !== true) process.exit(EXIT_FAILED);
   const abort = new AbortController();
   const peersListeners: ((peers: readonly Peer[]) => void)[] = [];
+  let peers: readonly Peer[] | undefined;
   let service: RunningService | undefined;
   let stopping = false;
 
@@ -90,7 +88,10 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
     await Promise.resolve();
     service = await definition.start({
       signal: abort.signal,
-      onPeers: (listener) => peersListeners.push(listener),
+      onPeers: (listener) => {
+        peersListeners.push(listener);
+        if (peers !== undefined) listener(peers);
+      },
     });
     return service;
   })();
@@ -136,7 +137,8 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
           setImmediate(() => void tell({ type: 'pong', sequence: message.sequence }));
           break;
         case 'peers':
-          for (const listener of peersListeners) listener(message.peers);
+          peers = message.peers;
+          for (const listener of peersListeners) listener(peers);
           break;
         case 'drain':
           void stop('the supervisor asked', message.graceMs);
