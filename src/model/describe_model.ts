@@ -122,15 +122,16 @@ function describeBatching(
 ): BatchingLimits | undefined {
   const { batching } = entry.manifest;
   if (batching === undefined) return undefined;
-  const check = (which: string, tensor: TensorMetadata, unknownRank: boolean): void => {
-    if (tensor.shape[0] === VARIABLE_DIMENSION || (unknownRank && tensor.shape.length === 0)) return;
+  const fixed =
+    graph.inputs.find((input) => input.shape[0] !== VARIABLE_DIMENSION) ??
+    // The runtime reports an output of unknown rank as []; the warm-up then shows what it is.
+    graph.outputs.find((output) => output.shape.length > 0 && output.shape[0] !== VARIABLE_DIMENSION);
+  if (fixed !== undefined) {
     complain(
       'batching.axis',
-      `the graph's ${which} "${tensor.name}" is ${describeTensor(tensor)}, whose first dimension does not vary; export it with a dynamic batch dimension, or remove "batching:"`,
+      `the graph's "${fixed.name}" is ${describeTensor(fixed)}, whose first dimension does not vary; export it with a dynamic batch dimension, or remove "batching:"`,
     );
-  };
-  for (const input of graph.inputs) check('input', input, false);
-  for (const output of graph.outputs) check('output', output, true);
+  }
   return batching;
 }
 

@@ -29,7 +29,7 @@ export const GENERATED_INPUT = 'input';
 export const GENERATED_OUTPUT = 'output';
 
 /** mulberry32: 32 bits of state, uniform in [0, 1). Good enough for weights that mean nothing. */
-function seededUniform(seed: number): () => number {
+export function seededUniform(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;
