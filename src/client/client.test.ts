@@ -288,7 +288,7 @@ describe('no answer', () => {
     const { url, calls } = await serve(() => {});
     const stop = new AbortController();
     const call = clientOf({ url }).infer('m', { inputs: [NUMBERS], signal: stop.signal });
-    await expect.poll(() => calls.length).toBe(1);
+    await expect.poll(() => calls.length, { timeout: 20_000 }).toBe(1);
     const closed = calls[0] && once(calls[0].res, 'close');
     stop.abort();
     expect(await errorOf(call)).toMatchObject({ code: 'cancelled' });
@@ -319,7 +319,7 @@ describe('no answer', () => {
     const { url, calls } = await serve(() => {});
     const client = createClient({ url });
     const call = client.serverMetadata();
-    await expect.poll(() => calls.length).toBe(1);
+    await expect.poll(() => calls.length, { timeout: 20_000 }).toBe(1);
     await client[Symbol.asyncDispose]();
     expect(await errorOf(call)).toMatchObject({ code: 'cancelled', message: 'the client is closed' });
     expect(await errorOf(client.serverLive())).toMatchObject({ code: 'cancelled' });

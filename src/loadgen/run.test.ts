@@ -185,13 +185,13 @@ describe('closed loop', () => {
     const { url } = await serve(({ index, res }) => {
       if (index % 2 === 0) reply(res, 200);
     });
-    const report = await runLoad({ ...BASE, url, concurrency: 2, requests: 10, timeoutMs: 60 });
-    expect(counted(report)).toBe(10);
+    const report = await runLoad({ ...BASE, url, concurrency: 2, requests: 6, timeoutMs: 500 });
+    expect(counted(report)).toBe(6);
     const timeouts = report.outcomes.find((cell) => cell.outcome === 'timeout');
-    expect(timeouts?.count).toBe(5);
-    expect(timeouts?.sample).toMatch(/timeoutMs of 60/);
-    expect(countAbove(report.latencyOfAll.distribution, 50)).toBeGreaterThanOrEqual(5);
-    expect(report.latency.response.count).toBe(5);
+    expect(timeouts?.count).toBe(3);
+    expect(timeouts?.sample).toMatch(/timeoutMs of 500/);
+    expect(countAbove(report.latencyOfAll.distribution, 200)).toBeGreaterThanOrEqual(3);
+    expect(report.latency.response.count).toBe(3);
   });
 
   test('nobody listens: the run still ends, with the code of the refusal', async () => {
@@ -210,7 +210,8 @@ describe('closed loop', () => {
 
 describe('open loop', () => {
   test('a stall counts against every arrival that it delayed, not only against the one it hit', async () => {
-    const held = 40;
+    // The stall lasts as long as 200 arrivals at 400/s take: at least half a second, and one request meets it.
+    const held = 200;
     const stalled = Promise.withResolvers<http.ServerResponse>();
     const { url } = await serve(({ index, res }) => {
       if (index === 100) stalled.resolve(res);
@@ -221,7 +222,7 @@ describe('open loop', () => {
       release = res;
     });
     const report = await runLoad(
-      { ...BASE, url, ratePerS: 400, arrivals: 'uniform', connections: 1, requests: 1000 },
+      { ...BASE, url, ratePerS: 400, arrivals: 'uniform', connections: 1, requests: 600 },
       {
         onProgress: ({ waiting }) => {
           if (release === undefined || release.writableEnded || waiting < held) return;
@@ -229,14 +230,15 @@ describe('open loop', () => {
         },
       },
     );
-    expect(report).toMatchObject({ sent: 1000, ok: 1000, notSent: 0 });
-    // The stall lasted as long as `held` arrivals take at least: 100 ms, and one request of a thousand met it.
+    expect(report).toMatchObject({ sent: 600, ok: 600, notSent: 0 });
     const { response, service } = report.latency;
-    expect(countAbove(report.latency.serviceDistribution, 50)).toBeLessThanOrEqual(5);
-    expect(countAbove(report.latency.distribution, 50)).toBeGreaterThanOrEqual(held / 2);
-    expect(service.p99Ms).toBeLessThan(50);
-    expect(response.p99Ms).toBeGreaterThan(50);
-    expect(service.maxMs).toBeGreaterThan(50);
+    // One connection: a busy machine can lengthen one service time at a time, hence not exactly one.
+    expect(countAbove(report.latency.serviceDistribution, 200)).toBeLessThanOrEqual(5);
+    expect(service.maxMs).toBeGreaterThan(200);
+    expect(service.p99Ms).toBeLessThan(200);
+    // Those that arrived in the first 300 ms of the stall waited for more than 200 ms.
+    expect(countAbove(report.latency.distribution, 200)).toBeGreaterThanOrEqual(100);
+    expect(response.p99Ms).toBeGreaterThan(200);
   });
 
   test('what is outstanding is bounded, and an arrival beyond it is counted, never silently left out', async () => {
@@ -269,6 +271,25 @@ describe('open loop', () => {
     expect(seen.at(-1)).toMatchObject({ phase: 'done', inFlight: 0, waiting: 0, done: 1 });
   });
 
+  test('a count of requests includes those that still wait', async () => {
+    let held: http.ServerResponse | undefined;
+    const { url, calls } = await serve(({ index, res }) => {
+      if (index === 0) held = res;
+      else reply(res, 200);
+    });
+    const report = await runLoad(
+      { ...BASE, url, ratePerS: 1000, connections: 1, maxOutstanding: 500, requests: 20 },
+      {
+        onProgress: ({ phase, waiting }) => {
+          if (held !== undefined && !held.writableEnded && (phase === 'draining' || waiting > 19))
+            reply(held, 200);
+        },
+      },
+    );
+    expect(report).toMatchObject({ sent: 20, ok: 20, notSent: 0 });
+    expect(calls).toHaveLength(20);
+  });
+
   test('the same seed intends the same arrivals; the duration ends the run although the next is far away', async () => {
     const { url, calls } = await serve(({ res }) => reply(res, 200));
     const options = { ...BASE, url, ratePerS: 100, durationS: 0.5, seed: 5, warmupS: 0.1 } as const;
@@ -287,6 +308,7 @@ describe('stopping', () => {
   test.each(['closed', 'open'])('%s loop: the signal cuts what is out and counts it', async (kind) => {
     const { url, calls } = await serve(() => {});
     const stop = new AbortController();
+    let notSentBefore = -1;
     const report = await runLoad(
       {
         ...BASE,
@@ -295,14 +317,18 @@ describe('stopping', () => {
       },
       {
         signal: stop.signal,
-        onProgress: ({ inFlight, waiting }) => {
-          if (inFlight === 4 && calls.length === 4 && (kind === 'closed' || waiting === 6)) stop.abort();
+        onProgress: ({ inFlight, waiting, notSent }) => {
+          if (stop.signal.aborted || inFlight < 4 || calls.length < 4) return;
+          if (kind === 'open' && waiting < 6) return;
+          notSentBefore = notSent;
+          stop.abort();
         },
       },
     );
     expect(report).toMatchObject({ aborted: true, sent: 4, ok: 0, failed: 4 });
     expect(report.outcomes).toMatchObject([{ outcome: 'aborted', count: 4 }]);
-    if (kind === 'open') expect(report.notSent).toBeGreaterThanOrEqual(6);
+    // What waited for a connection was never sent, and says so.
+    expect(report.notSent).toBe(kind === 'open' ? notSentBefore + 6 : 0);
     expect(report.latencyOfAll.response.count).toBe(0);
   });
 

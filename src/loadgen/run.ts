@@ -100,6 +100,8 @@ class LoadRun {
     this.#plan = plan;
     this.#hooks = hooks;
     this.#requests = prepareRequests(plan);
+    // It may be rejected before anyone waits for it.
+    this.#finished.promise.catch(() => {});
     const { loop } = plan;
     if (loop.kind === 'open') {
       this.#connections = loop.connections;
@@ -135,11 +137,13 @@ class LoadRun {
     } finally {
       signal?.removeEventListener('abort', onAbort);
     }
-    this.#tell();
+    this.#hooks.onProgress?.(this.#progress());
     return this.#report(startedAt);
   }
 
+  /** Also after an error in the middle: what ends from here on is neither counted nor followed by more. */
   async dispose(): Promise<void> {
+    this.#phase = 'done';
     clearTimeout(this.#restTimer);
     clearInterval(this.#sweepTimer);
     clearInterval(this.#progressTimer);
@@ -224,6 +228,7 @@ class LoadRun {
   #onDone(lane: Lane, result: LaneResult): void {
     const nowMs = performance.now();
     this.#inFlight -= 1;
+    if (this.#phase === 'done') return;
     this.#ended += 1;
     if (lane.measured) this.#recorder?.ended(lane, result, nowMs);
     const next = this.#aborted ? undefined : this.#waiting?.shift();
@@ -331,28 +336,32 @@ class LoadRun {
   }
 
   #tell(): void {
+    try {
+      this.#hooks.onProgress?.(this.#progress());
+    } catch (error) {
+      this.#finished.reject(error);
+    }
+  }
+
+  #progress(): LoadProgress {
     const nowMs = performance.now();
     const { atMs, ended } = this.#lastProgress;
     const recorder = this.#recorder;
     this.#lastProgress = { atMs: nowMs, ended: this.#ended };
-    try {
-      this.#hooks.onProgress?.({
-        phase: this.#phase,
-        elapsedS: (nowMs - this.#startMs) / 1000,
-        done: this.#partDone(nowMs),
-        sent: recorder?.sentCount ?? 0,
-        ok: recorder?.okCount ?? 0,
-        errors: recorder?.failedCount ?? 0,
-        notSent: recorder?.notSentCount ?? 0,
-        inFlight: this.#inFlight,
-        waiting: this.#waiting?.count() ?? 0,
-        ratePerS: ((this.#ended - ended) * 1000) / Math.max(nowMs - atMs, 1),
-        p50Ms: recorder?.responseQuantileMs(50) ?? 0,
-        p99Ms: recorder?.responseQuantileMs(99) ?? 0,
-      });
-    } catch (error) {
-      this.#finished.reject(error);
-    }
+    return {
+      phase: this.#phase,
+      elapsedS: (nowMs - this.#startMs) / 1000,
+      done: this.#partDone(nowMs),
+      sent: recorder?.sentCount ?? 0,
+      ok: recorder?.okCount ?? 0,
+      errors: recorder?.failedCount ?? 0,
+      notSent: recorder?.notSentCount ?? 0,
+      inFlight: this.#inFlight,
+      waiting: this.#waiting?.count() ?? 0,
+      ratePerS: ((this.#ended - ended) * 1000) / Math.max(nowMs - atMs, 1),
+      p50Ms: recorder?.responseQuantileMs(50) ?? 0,
+      p99Ms: recorder?.responseQuantileMs(99) ?? 0,
+    };
   }
 
   #partDone(nowMs: number): number {

@@ -80,6 +80,6 @@ export function createTally(): Tally {
 
 /** Text of a peer, fit for a terminal: control characters, and those that turn the direction of text, become spaces. */
 function printable(text: string): string {
-  const clean = text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
+  const clean = text.replace(/[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, ' ').trim();
   return clean.length > SAMPLE_LIMIT_CHARS ? `${clean.slice(0, SAMPLE_LIMIT_CHARS)}...` : clean;
 }
