@@ -31,11 +31,12 @@ export const SETTINGS = {
       'Addresses of the workers. Empty: those that the supervisor starts.',
     ),
     bodyLimitBytes: integer(16 * MIB, 1024, 1024 * MIB, 'Largest body of one query; beyond it 413.'),
+    answerLimitBytes: integer(64 * MIB, 1024, 1024 * MIB, 'Largest answer of a worker; beyond it 502.'),
     bodiesInFlightLimitBytes: integer(
       256 * MIB,
       1024,
       16_384 * MIB,
-      'Most bytes of bodies held at once; beyond it 503 before the body is read.',
+      'Most bytes of bodies and answers held at once; beyond it 503 before the body is read.',
     ),
     inFlightLimit: integer(1024, 1, 65_536, 'Most queries in flight at once; beyond it 503.'),
     defaultTimeoutMs: integer(

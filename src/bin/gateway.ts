@@ -1,0 +1,87 @@
+/** Composition of one gateway process. */
+import { readFileSync } from 'node:fs';
+import { loadConfig } from '../config/load.ts';
+import { readOtelConfig } from '../config/otel.ts';
+import { SERVICE_GATEWAY } from '../contract/attributes.ts';
+import type { Peer } from '../contract/messages.ts';
+import { createGateway } from '../gateway/gateway.ts';
+import { peerScrapeTargets, staticTargets, targetScrapes, workerTargets } from '../gateway/peers.ts';
+import { openFaultSocket } from '../lifecycle/fault_socket.ts';
+import { createFaults } from '../lifecycle/faults.ts';
+import { createHealth } from '../lifecycle/health.ts';
+import { runService } from '../lifecycle/service_process.ts';
+import { startTelemetry } from '../telemetry/telemetry.ts';
+
+const config = loadConfig();
+const { index } = config.gateway;
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const telemetry = await startTelemetry({
+  serviceName: SERVICE_GATEWAY,
+  instanceId: `gateway-${index}`,
+  version,
+  config: config.telemetry,
+  otel: readOtelConfig(),
+});
+const health = createHealth();
+
+await runService({
+  name: 'gateway',
+  index,
+  graceMs: config.lifecycle.graceMs,
+  log: telemetry.log,
+  health,
+  async start({ onPeers }) {
+    await using opened = new AsyncDisposableStack();
+    const faults = config.drill.allowed ? createFaults() : undefined;
+    if (faults !== undefined) {
+      const directory = config.drill.socketDirectory;
+      opened.use(await openFaultSocket(faults, { directory, name: 'gateway', index }));
+    }
+    const { metricsPort } = config.gateway;
+    const gateway = opened.use(
+      await createGateway(
+        { telemetry, health, faults },
+        {
+          ...config.gateway,
+          ...config.access,
+          metricsPort: metricsPort === 0 ? 0 : metricsPort + index,
+          sharePort: config.gateway.count > 1,
+          workerSecret: config.worker.secret,
+          version,
+          retroactive: config.telemetry.mode === 'retroactive',
+        },
+      ),
+    );
+    const self: Peer = {
+      name: 'gateway',
+      index,
+      ports: { http: gateway.httpPort, metrics: gateway.metricsPort },
+    };
+    let targets = staticTargets(config.gateway.workers);
+    const configured = targets.length > 0;
+    gateway.setWorkers(targets);
+    gateway.setScrapeTargets([...peerScrapeTargets([self]), ...targetScrapes(targets)]);
+    onPeers((peers) => {
+      const others = peers.filter((peer) => peer.name !== self.name || peer.index !== index);
+      gateway.setScrapeTargets([
+        ...peerScrapeTargets([self, ...others]),
+        ...(configured ? targetScrapes(targets) : []),
+      ]);
+      if (configured) return;
+      targets = workerTargets(targets, peers);
+      gateway.setWorkers(targets);
+    });
+    const held = opened.move();
+    return {
+      ports: self.ports,
+      drain: (graceMs) => gateway.drain(graceMs),
+      async close() {
+        await held.disposeAsync();
+        // Last, so that everything before it could still be told.
+        await telemetry.close();
+      },
+    };
+  },
+});

@@ -1,0 +1,502 @@
+/**
+ * The life of one query at the gateway, from its headers to the end of its answer.
+ *
+ *   entering    headers are read; refused here, nothing was spent on it
+ *   receiving   its body is read, whole, so that it can be sent again
+ *   routing     it waits for a worker (or, suspect, for a worker's probation lane)
+ *   attempting  a worker has it
+ *   judging     its connection broke; a look tells whether the worker is gone
+ *   answering   the status is decided and the answer handed to the socket
+ *   closed      the answer is finished, or the client left: the one finalizer has run
+ *
+ * A refusal or the deadline leads from any state to answering; a client that leaves leads from any state to
+ * closed. At most two attempts reach a worker. Whatever is held (slot, bytes, timers, place in the room,
+ * connection) is given back in closed, or before.
+ */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { asVitrineError, type VitrineError } from '../contract/errors.ts';
+import type { FaultPoint } from '../contract/fault_points.ts';
+import {
+  REQUEST_ID,
+  REQUEST_TIMEOUT_MS,
+  RETRY_AFTER,
+  SERVER_TIMING,
+  TRACE_ID,
+  WORKER_REPORT,
+} from '../contract/headers.ts';
+import { errorBody } from '../contract/oip_error.ts';
+import { parseWorkerReport } from '../contract/worker_report.ts';
+import type { GatewayQuery } from '../telemetry/gateway_query.ts';
+import { Attempt, type AttemptOwner, type AttemptResult } from './attempt.ts';
+import type { GatewayCore } from './core.ts';
+import type { Verdict } from './discovery.ts';
+import { announcedBytes, answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
+import { lingerThenCut } from './linger.ts';
+import type { ModelRoute } from './model_table.ts';
+import { bodyKey } from './quarantine.ts';
+import {
+  badWorkerAnswer,
+  cancelled,
+  deadlineExceeded,
+  modelNotReady,
+  noWorker,
+  overloaded,
+  quarantined,
+  tooLarge,
+  unknownName,
+  workerLost,
+} from './refusals.ts';
+import type { Waiter } from './routing.ts';
+import { callerTimeoutMs } from './timeout.ts';
+import type { WorkerLink } from './worker_link.ts';
+
+type State = 'entering' | 'receiving' | 'routing' | 'attempting' | 'judging' | 'answering' | 'closed';
+
+/** Attempts that reach a worker: the first, and once more. */
+const SENT_ATTEMPTS_LIMIT = 2;
+/** Attempts altogether: a connection that nobody accepted cost no worker anything, but does not go on for ever. */
+const ATTEMPTS_LIMIT = 6;
+/** How long a suspect waits for a free probation lane; then it goes beside another one. */
+const PROBATION_WAIT_MS = 2000;
+const NO_WORKERS: readonly WorkerLink[] = [];
+const EMPTY = Buffer.alloc(0);
+
+const DURING: Readonly<Record<State, string>> = {
+  entering: 'before the body was read',
+  receiving: 'while the body was arriving',
+  routing: 'while the query waited for a worker',
+  attempting: 'while a worker had the query',
+  judging: 'after the connection to a worker broke',
+  answering: '',
+  closed: '',
+};
+
+export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly query: GatewayQuery | undefined;
+  readonly #core: GatewayCore;
+  readonly #startMs: number;
+  #state: State = 'entering';
+  #model = '';
+  #version = '';
+  #route: ModelRoute<WorkerLink> | undefined;
+  #expectsContinue: boolean;
+
+  #timeoutMs = 0;
+  #deadline: NodeJS.Timeout | undefined;
+  #patience: NodeJS.Timeout | undefined;
+
+  #chunks: Buffer[] = [];
+  #arrivedBytes = 0;
+  #body: Buffer = EMPTY;
+  #admitted = false;
+  #heldBytes = 0;
+
+  #attempt: Attempt | undefined;
+  #attempts = 0;
+  #sentAttempts = 0;
+  avoid: WorkerLink | undefined;
+  needsLane = false;
+  /** The worker whose probation lane this query is in. */
+  #laneOf: WorkerLink | undefined;
+  /** The body's key in quarantine; empty until it had to be known. */
+  #key = '';
+
+  #status = 0;
+  #error: VitrineError | undefined;
+  #finishedMs = 0;
+
+  /** @param startMs performance.now() when the headers were parsed */
+  constructor(
+    core: GatewayCore,
+    request: IncomingMessage,
+    response: ServerResponse,
+    startMs: number,
+    expectsContinue: boolean,
+  ) {
+    this.#core = core;
+    this.request = request;
+    this.response = response;
+    this.#startMs = startMs;
+    this.#expectsContinue = expectsContinue;
+    this.query = core.telemetry.openGatewayQuery(
+      request.headers,
+      request.socket.remoteAddress ?? '',
+      startMs,
+    );
+    response.on('finish', () => {
+      this.#finishedMs = performance.now();
+    });
+    response.on('close', () => this.#close());
+  }
+
+  /** Begins. @param version empty for the default */
+  start(model: string, version: string): void {
+    try {
+      this.#enter(model, version);
+    } catch (error) {
+      this.refuse(error);
+    }
+  }
+
+  #enter(model: string, version: string): void {
+    const { options, table, admission } = this.#core;
+    const { headers } = this.request;
+    this.#model = model;
+    this.#version = version;
+    const route = table.find(model, version);
+    this.#route = route;
+    // Names of the repository only: what a client makes up is no label.
+    if (route !== undefined) this.query?.model(route.name, route.version);
+    checkContent(headers);
+    if (route === undefined && table.seen) throw unknownName(table, model, version);
+    if (route?.unavailableBecause !== undefined) throw modelNotReady(route);
+    this.#timeoutMs =
+      callerTimeoutMs(headers[REQUEST_TIMEOUT_MS], options.maxTimeoutMs) ??
+      route?.defaultTimeoutMs ??
+      options.defaultTimeoutMs;
+    this.#deadline = setTimeout(expire, this.#timeoutMs, this);
+    const announced = announcedBytes(headers);
+    if (announced !== undefined && announced > options.bodyLimitBytes) throw tooLarge(options.bodyLimitBytes);
+    if (!admission.enter()) throw overloaded(`${options.inFlightLimit} queries are in flight`);
+    this.#admitted = true;
+    if (announced !== undefined) this.#hold(announced);
+    if (this.#expectsContinue) this.response.writeContinue();
+    this.#state = 'receiving';
+    if (announced === 0) {
+      this.#received();
+      return;
+    }
+    this.request.on('data', (chunk: Buffer) => this.#arrived(chunk));
+    this.request.on('end', () => this.#received());
+  }
+
+  /** @throws VitrineError `overloaded` */
+  #hold(bytes: number): void {
+    if (!this.#core.admission.hold(bytes)) {
+      throw overloaded(`${this.#core.options.bodiesInFlightLimitBytes} bytes of bodies are in flight`);
+    }
+    this.#heldBytes += bytes;
+  }
+
+  #arrived(chunk: Buffer): void {
+    if (this.#state !== 'receiving') return;
+    this.#arrivedBytes += chunk.length;
+    if (this.#arrivedBytes > this.#heldBytes) {
+      // Chunked: the length is known only as it comes.
+      const { bodyLimitBytes } = this.#core.options;
+      if (this.#arrivedBytes > bodyLimitBytes) {
+        this.refuse(tooLarge(bodyLimitBytes));
+        return;
+      }
+      try {
+        this.#hold(this.#arrivedBytes - this.#heldBytes);
+      } catch (error) {
+        this.refuse(error);
+        return;
+      }
+    }
+    this.#chunks.push(chunk);
+  }
+
+  #received(): void {
+    if (this.#state !== 'receiving') return;
+    this.#body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
+    this.#chunks = [];
+    this.query?.mark('receive');
+    this.#state = 'entering';
+    if (this.#core.faults?.active) this.#struck('admit', () => this.#admit());
+    else this.#admit();
+  }
+
+  #admit(): void {
+    const { quarantine } = this.#core;
+    if (quarantine.mayKnow(this.#body.length)) {
+      this.#key = bodyKey(this.#model, this.#body);
+      if (this.#refusedAsQuarantined()) return;
+    }
+    this.query?.mark('admit');
+    this.#choose();
+  }
+
+  /** Looks the known body up again, since its standing may have changed: refuses it, or sets the lane that it needs. */
+  #refusedAsQuarantined(): boolean {
+    const { quarantine } = this.#core;
+    const nowMs = performance.now();
+    const standing = quarantine.standing(this.#key, nowMs);
+    this.needsLane = standing === 'suspect';
+    if (standing !== 'quarantined') return false;
+    this.refuse(quarantined(quarantine.leftMs(this.#key, nowMs)));
+    return true;
+  }
+
+  get workers(): readonly WorkerLink[] {
+    this.#route ??= this.#core.table.find(this.#model, this.#version);
+    return this.#route?.workers ?? NO_WORKERS;
+  }
+
+  #choose(): void {
+    this.#state = 'routing';
+    const { routing, options } = this.#core;
+    const worker = routing.take(this);
+    if (worker !== undefined) {
+      this.assigned(worker);
+      return;
+    }
+    if (!this.#mayWait()) return;
+    if (!routing.wait(this)) {
+      this.refuse(overloaded(`${options.routeWaitersLimit} queries wait for a worker`));
+      return;
+    }
+    this.#patience = setTimeout(losePatience, this.needsLane ? PROBATION_WAIT_MS : options.routeWaitMs, this);
+  }
+
+  /** Refuses the query when no worker is there to wait for, and has not been for routeWaitMs. */
+  #mayWait(waited = false): boolean {
+    const { table, options } = this.#core;
+    const route = this.#route;
+    if (route === undefined && table.seen) {
+      this.refuse(unknownName(table, this.#model, this.#version));
+      return false;
+    }
+    if (route?.unavailableBecause !== undefined) {
+      this.refuse(modelNotReady(route));
+      return false;
+    }
+    const serving = this.workers.some((worker) => worker.ready);
+    if (!serving && (waited || options.routeWaitMs === 0)) {
+      this.refuse(noWorker(this.#model));
+      return false;
+    }
+    return true;
+  }
+
+  /** The wait was long: a suspect goes without its lane, others go on waiting only for a worker that is there. */
+  losePatience(): void {
+    if (this.#state !== 'routing') return;
+    const waitedForLane = this.needsLane;
+    this.needsLane = false;
+    const worker = this.#core.routing.take(this);
+    if (worker !== undefined) {
+      this.#core.routing.leave(this);
+      this.#send(worker);
+    } else if (this.#mayWait(!waitedForLane)) {
+      this.#patience = setTimeout(losePatience, Math.max(1, this.#core.options.routeWaitMs), this);
+    }
+  }
+
+  assigned(worker: WorkerLink): void {
+    clearTimeout(this.#patience);
+    if (this.#key !== '' && this.#refusedAsQuarantined()) return;
+    if (this.needsLane) {
+      worker.lane = this;
+      this.#laneOf = worker;
+    }
+    if (this.#core.faults?.active) this.#struck('route', () => this.#send(worker));
+    else this.#send(worker);
+  }
+
+  #send(worker: WorkerLink): void {
+    const route = this.#route;
+    if (route === undefined) throw new Error('a worker was chosen without a route');
+    const { request, query } = this;
+    const leftMs = this.#startMs + this.#timeoutMs - performance.now();
+    const record = query?.startAttempt(worker.name);
+    const requestId = query?.requestId ?? single(request.headers[REQUEST_ID]);
+    this.#attempts += 1;
+    this.#state = 'attempting';
+    this.#attempt = new Attempt(this, worker, record);
+    this.#attempt.send({
+      method: 'POST',
+      path: route.inferPath,
+      headers: workerHeaders(request.headers, requestId, leftMs, this.#core.workerHeaders, record?.headers),
+      body: this.#body,
+    });
+  }
+
+  attemptEnded(attempt: Attempt, result: AttemptResult): void {
+    if (this.#state !== 'attempting' || attempt !== this.#attempt) return;
+    if (this.#core.faults?.active) this.#struck('attempt', () => this.#conclude(attempt, result));
+    else this.#conclude(attempt, result);
+  }
+
+  #conclude(attempt: Attempt, result: AttemptResult): void {
+    const nowMs = performance.now();
+    switch (result.type) {
+      case 'answer': {
+        const { status, headers, body } = result;
+        const report = parseWorkerReport(single(headers[WORKER_REPORT]));
+        attempt.record?.end({ outcome: status < 400 ? 'ok' : 'error', status, report }, nowMs);
+        this.#leaveLane();
+        if (this.#key !== '') this.#core.quarantine.absolve(this.#key);
+        this.#core.admission.holdAnswer(body.length);
+        this.#heldBytes += body.length;
+        const pass = (): void => this.#answer(status, answerHeaders(headers, body.length), body);
+        if (this.#core.faults?.active) this.#struck('respond', pass);
+        else pass();
+        break;
+      }
+      case 'garbage':
+        attempt.record?.end({ outcome: 'error' }, nowMs);
+        this.#core.telemetry.log.warn('a worker sent what is no answer', {
+          worker: attempt.worker.name,
+          detail: result.detail,
+        });
+        this.refuse(badWorkerAnswer());
+        break;
+      case 'lost':
+        attempt.record?.end({ outcome: 'lost' }, nowMs);
+        this.#lost(attempt.worker, result.sent);
+        break;
+    }
+  }
+
+  #lost(worker: WorkerLink, sent: boolean): void {
+    this.#state = 'judging';
+    worker.doubtful = true;
+    const verdict = this.#core.check(worker);
+    if (sent) {
+      this.#sentAttempts += 1;
+      void verdict.then((found) => this.#judge(worker, found));
+    } else {
+      // Nothing reached it, so nothing is to be judged.
+      this.#judge(worker, 'here');
+    }
+  }
+
+  #judge(worker: WorkerLink, verdict: Verdict): void {
+    if (this.#state !== 'judging') return;
+    const { quarantine } = this.#core;
+    if (verdict === 'gone' && quarantine.enabled) {
+      const nowMs = performance.now();
+      if (this.#key === '') this.#key = bodyKey(this.#model, this.#body);
+      if (this.#laneOf === worker) quarantine.condemn(this.#key, this.#body.length, nowMs);
+      else quarantine.suspect(this.#key, this.#body.length, nowMs);
+      this.#leaveLane();
+      if (this.#refusedAsQuarantined()) return;
+    }
+    this.#leaveLane();
+    this.avoid = worker;
+    if (this.#sentAttempts >= SENT_ATTEMPTS_LIMIT || this.#attempts >= ATTEMPTS_LIMIT)
+      this.refuse(workerLost());
+    else this.#choose();
+  }
+
+  #leaveLane(): void {
+    const worker = this.#laneOf;
+    if (worker === undefined) return;
+    this.#laneOf = undefined;
+    worker.lane = undefined;
+    this.#core.routing.serve();
+  }
+
+  /** The deadline passed. */
+  expire(): void {
+    this.refuse(deadlineExceeded(this.#timeoutMs, DURING[this.#state]));
+  }
+
+  /** Answers with an error, from any state; nothing once the status is decided. */
+  refuse(raw: unknown): void {
+    if (this.#state === 'answering' || this.#state === 'closed') return;
+    const error = asVitrineError(raw);
+    if (error.code === 'internal') {
+      this.#core.telemetry.log.error('a query failed inside the gateway', { error: error.cause ?? error });
+    }
+    this.#stop(error.code === 'deadline_exceeded' ? 'deadline' : 'cancelled');
+    this.#error = error;
+    const body = JSON.stringify(errorBody(error));
+    const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))];
+    if (error.retryAfterS !== undefined) headers.push(RETRY_AFTER, String(Math.ceil(error.retryAfterS)));
+    if (!this.request.complete) lingerThenCut(this.request);
+    this.#answer(error.status, headers, body);
+  }
+
+  /** Ends whatever the query was doing, and claims the time for its stage. */
+  #stop(attemptOutcome: 'deadline' | 'cancelled'): void {
+    const nowMs = performance.now();
+    switch (this.#state) {
+      case 'entering':
+        this.query?.mark('admit', nowMs);
+        break;
+      case 'receiving':
+        this.query?.mark('receive', nowMs);
+        this.#chunks = [];
+        break;
+      case 'routing':
+        this.#core.routing.leave(this);
+        this.query?.mark('route', nowMs);
+        break;
+      case 'attempting':
+        this.#attempt?.record?.end({ outcome: attemptOutcome }, nowMs);
+        break;
+      case 'judging':
+        this.query?.mark('route', nowMs);
+        break;
+    }
+    clearTimeout(this.#patience);
+    this.#attempt?.cancel();
+    this.#leaveLane();
+  }
+
+  #answer(status: number, headers: string[], body: Buffer | string): void {
+    if (this.#state === 'closed') return;
+    this.#state = 'answering';
+    this.#status = status;
+    clearTimeout(this.#deadline);
+    this.#body = EMPTY;
+    const { query, response } = this;
+    // The last answer on this connection, so that its client goes elsewhere and nobody is cut off.
+    if (this.#core.draining()) headers.push('connection', 'close');
+    if (query !== undefined) {
+      headers.push(TRACE_ID, query.traceId, REQUEST_ID, query.requestId, SERVER_TIMING, query.serverTiming());
+    }
+    response.writeHead(status, headers);
+    response.end(body);
+  }
+
+  /** The one finalizer: the answer is finished, or the connection is. */
+  #close(): void {
+    if (this.#state === 'closed') return;
+    const clientGone = !this.response.writableFinished;
+    if (this.#state !== 'answering') {
+      this.#stop('cancelled');
+      clearTimeout(this.#deadline);
+      this.#error = cancelled();
+      this.#status = this.#error.status;
+    }
+    this.#state = 'closed';
+    this.#body = EMPTY;
+    const { admission } = this.#core;
+    admission.release(this.#heldBytes);
+    if (this.#admitted) admission.leave();
+    this.query?.finish({
+      status: this.#status,
+      error: this.#error,
+      clientGone,
+      finishedMs: this.#finishedMs > 0 ? this.#finishedMs : performance.now(),
+    });
+  }
+
+  /** Waits, fails or crashes as a drill asks. */
+  #struck(point: FaultPoint, next: () => void): void {
+    const state = this.#state;
+    const go = (): void => {
+      if (this.#state === state) next();
+    };
+    this.#core.faults?.pass(point).then(go, (error: unknown) => this.refuse(error));
+  }
+}
+
+// Timers take the query as argument, so that no query makes a closure for them.
+function expire(exchange: Exchange): void {
+  exchange.expire();
+}
+
+function losePatience(exchange: Exchange): void {
+  exchange.losePatience();
+}
+
+function single(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' ? value : value?.[0];
+}
