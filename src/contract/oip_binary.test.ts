@@ -125,6 +125,27 @@ describe('bodies with binary tensors', () => {
     expect(request.binaryDataOutput).toBe(true);
   });
 
+  test('a request as tritonclient 2.73 for Python writes it', () => {
+    const request = parse(
+      '{"id":"q1","inputs":[{"name":"text","shape":[1,2],"datatype":"BYTES","parameters":{"binary_data_size":19}},' +
+        '{"name":"x","shape":[1,3],"datatype":"FP32","parameters":{"binary_data_size":12}},' +
+        '{"name":"n","shape":[2],"datatype":"INT64","parameters":{"binary_data_size":16}},' +
+        '{"name":"m","shape":[2],"datatype":"BOOL","parameters":{"binary_data_size":2}},' +
+        '{"name":"half","shape":[2],"datatype":"FP16","parameters":{"binary_data_size":4}}],' +
+        '"outputs":[{"name":"y","parameters":{"binary_data":true}},{"name":"z","parameters":{"binary_data":false}}],' +
+        '"parameters":{"priority":2,"timeout":250000}}',
+      '050000006772c3bc6e06000000e697a5e69cac 0000c03f000000c0cdcccc3d 0100000000000040fbffffffffffffff 0100 003cff7b',
+    );
+    expect(request.parameters).toMatchObject({ timeoutUs: 250_000, priority: 2 });
+    expect(request.inputs.map((input) => input.data)).toEqual([
+      [new Uint8Array(Buffer.from('grün')), new Uint8Array(Buffer.from('日本'))],
+      new Float32Array([1.5, -2, 0.1]),
+      new BigInt64Array([2n ** 62n + 1n, -5n]),
+      new Uint8Array([1, 0]),
+      new Uint16Array([0x3c00, 0x7bff]),
+    ]);
+  });
+
   test('a header that spans a body of JSON alone is allowed', () => {
     expect(
       parse('{"inputs":[{"name":"x","shape":[1],"datatype":"INT8","data":[1]}]}', '').inputs,
