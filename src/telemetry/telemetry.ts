@@ -67,6 +67,7 @@ export interface Telemetry {
   drain(timeoutMs: number): Promise<boolean>;
   /** Ends the export thread as a crash would; for tests. */
   crashExportThread(): Promise<void>;
+  /** Exports what is finished, within 3 s, and releases everything. */
   close(): Promise<void>;
 }
 
@@ -80,6 +81,7 @@ export interface TelemetryOptions {
 }
 
 const SCOPE = 'vitrine';
+const CLOSE_DRAIN_TIMEOUT_MS = 3000;
 /** Baggage beyond this is ignored. */
 const BAGGAGE_LIMIT_CHARS = 8192;
 const REQUEST_ID_FORM = /^[\x21-\x7e]{1,128}$/;
@@ -353,6 +355,11 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     drain: async (timeoutMs) => (exporter === undefined ? true : exporter.drain(timeoutMs)),
     crashExportThread: async () => exporter?.crashThread(),
     async close() {
+      if (exporter !== undefined && !(await exporter.drain(CLOSE_DRAIN_TIMEOUT_MS))) {
+        log.warn('finished records were not exported in time and are lost', {
+          timeoutMs: CLOSE_DRAIN_TIMEOUT_MS,
+        });
+      }
       eventLoop[Symbol.dispose]();
       processMetrics[Symbol.dispose]();
       await sdk[Symbol.asyncDispose]();

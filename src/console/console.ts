@@ -1,0 +1,119 @@
+/** The console: trace store, OTLP receiver, query API and page of one machine. Serving goes on without it. */
+import { createServer } from 'node:http';
+import { VitrineError } from '../contract/errors.ts';
+import type { Health } from '../lifecycle/health.ts';
+import {
+  answerRefusal,
+  createHostCheck,
+  hostRefusal,
+  requireTokenBeyondLoopback,
+} from '../lifecycle/http_guard.ts';
+import { type Listener, listenAll } from '../lifecycle/listen.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
+import { createOtlpReceiver } from '../traces/otlp_receiver.ts';
+import { createTraceStoreClient } from '../traces/store_client.ts';
+import { observeConsole } from './console_metrics.ts';
+import { createQueryServer } from './query_server.ts';
+import { createSessions } from './session.ts';
+
+export interface ConsoleOptions {
+  readonly host: string;
+  readonly httpPort: number;
+  readonly otlpPort: number;
+  readonly token: string;
+  readonly databasePath: string;
+  readonly retentionS: number;
+  readonly retentionBytes: number;
+  readonly otlpBodyLimitBytes: number;
+  readonly gatewayUrl: string;
+  readonly allowedHosts: readonly string[];
+  readonly version: string;
+}
+
+export interface ConsoleDeps {
+  readonly telemetry: Telemetry;
+  readonly health: Health;
+}
+
+export interface Console extends AsyncDisposable {
+  readonly httpPort: number;
+  readonly otlpPort: number;
+  /** Path of a login link; undefined on loopback, where nobody logs in. */
+  readonly loginPath: string | undefined;
+  drain(graceMs: number): Promise<void>;
+}
+
+/** @throws StartupError when a port is taken, or the console would listen beyond loopback without a token */
+export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions): Promise<Console> {
+  requireTokenBeyondLoopback({
+    host: options.host,
+    hostSetting: 'VITRINE_CONSOLE_HOST',
+    token: options.token,
+    tokenSetting: 'VITRINE_CONSOLE_TOKEN',
+  });
+  const { telemetry, health } = deps;
+  await using opened = new AsyncDisposableStack();
+  const store = opened.use(
+    createTraceStoreClient({
+      store: {
+        path: options.databasePath,
+        maxAgeMs: options.retentionS * 1000,
+        maxBytes: options.retentionBytes,
+      },
+      onNotice: (notice) => telemetry.log.warn(notice),
+    }),
+  );
+  const receiver = createOtlpReceiver(store, { bodyLimitBytes: options.otlpBodyLimitBytes });
+  const sessions = createSessions(options);
+  const hostAllowed = createHostCheck({ allowedHosts: options.allowedHosts, listenHost: options.host });
+  observeConsole(telemetry.metrics, store, receiver);
+
+  const http: Listener = opened.use(
+    await listenAll(
+      () =>
+        createQueryServer({
+          store,
+          telemetry,
+          health,
+          sessions,
+          hostAllowed,
+          gatewayUrl: options.gatewayUrl,
+          version: options.version,
+        }),
+      { host: options.host, port: options.httpPort, setting: 'VITRINE_CONSOLE_HTTP_PORT' },
+    ),
+  );
+  const otlp: Listener = opened.use(
+    await listenAll(
+      () =>
+        createServer((request, response) => {
+          if (!hostAllowed(request.headers.host)) return answerRefusal(response, hostRefusal());
+          if (!sessions.allows(request)) {
+            return answerRefusal(
+              response,
+              new VitrineError('forbidden', 'send Authorization: Bearer <VITRINE_CONSOLE_TOKEN>'),
+            );
+          }
+          void receiver.handle(request, response);
+        }),
+      {
+        host: options.host,
+        port: options.otlpPort,
+        setting: 'VITRINE_CONSOLE_OTLP_PORT',
+        hostSetting: 'VITRINE_CONSOLE_HOST',
+      },
+    ),
+  );
+  const held = opened.move();
+  return {
+    httpPort: http.port,
+    otlpPort: otlp.port,
+    loginPath: sessions.required ? sessions.createLoginPath() : undefined,
+    async drain(graceMs) {
+      // The receiver first: what it has accepted is then in the store before anything else ends.
+      await otlp.close(graceMs / 2);
+      await http.close(graceMs / 2);
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
