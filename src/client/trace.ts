@@ -4,14 +4,14 @@ export type TraceValue = string | number | boolean | readonly TraceValue[];
 
 export type SpanKind = 'unspecified' | 'internal' | 'server' | 'client' | 'producer' | 'consumer';
 
-export interface SpanEvent {
+interface SpanEvent {
   readonly name: string;
   /** Milliseconds from the start of the trace. */
   readonly offsetMs: number;
   readonly attributes: ReadonlyMap<string, TraceValue>;
 }
 
-export interface SpanLink {
+interface SpanLink {
   readonly traceId: string;
   readonly spanId: string;
 }

@@ -5,7 +5,7 @@ import { RETRY_AFTER, TRACE_ID } from '../contract/headers.ts';
 import { readErrorBody } from '../contract/oip_error.ts';
 import { ClientError, codeOfStatus, isRetryableStatus, readRetryAfterS } from './client_error.ts';
 
-export interface Exchange {
+interface Exchange {
   readonly origin: string;
   readonly method: 'GET' | 'POST';
   readonly path: string;

@@ -43,12 +43,12 @@ export interface LoadOptions {
   readonly timeoutMs?: number;
 }
 
-export interface ClosedLoop {
+interface ClosedLoop {
   readonly kind: 'closed';
   readonly concurrency: number;
 }
 
-export interface OpenLoop {
+interface OpenLoop {
   readonly kind: 'open';
   readonly ratePerS: number;
   readonly arrivals: ArrivalKind;
@@ -79,7 +79,7 @@ interface Range {
 }
 
 /** Bounds of each number of a plan. */
-export const LOAD_LIMITS = {
+const LOAD_LIMITS = {
   concurrency: { from: 1, to: 1024, whole: true },
   ratePerS: { from: 0.01, to: 100_000, whole: false },
   connections: { from: 1, to: 1024, whole: true },

@@ -10,7 +10,7 @@ import { createStageLedger } from './stage_ledger.ts';
 import { createTally } from './tally.ts';
 
 /** The part of a report that comes from counting. */
-export type Recorded = Pick<
+type Recorded = Pick<
   LoadReport,
   | 'sent'
   | 'notSent'

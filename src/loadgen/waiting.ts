@@ -1,6 +1,6 @@
 /** Open loop: arrivals that wait for a connection, first come first served, in fixed memory. */
 
-export interface WaitingArrival {
+interface WaitingArrival {
   readonly intendedMs: number;
   readonly measured: boolean;
 }
