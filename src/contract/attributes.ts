@@ -10,6 +10,7 @@ export const ATTR = {
   // OpenTelemetry semantic conventions, stable
   httpRequestMethod: 'http.request.method',
   httpResponseStatusCode: 'http.response.status_code',
+  httpRoute: 'http.route',
   httpRequestResendCount: 'http.request.resend_count',
   errorType: 'error.type',
   serviceName: 'service.name',

@@ -45,6 +45,7 @@ function table(header: readonly string[], rows: readonly (readonly string[])[]):
 const ATTRIBUTE_MEANING: Readonly<Record<keyof typeof ATTR, string>> = {
   httpRequestMethod: 'as OpenTelemetry defines it',
   httpResponseStatusCode: 'as OpenTelemetry defines it',
+  httpRoute: 'as OpenTelemetry defines it; on spans of instrumented libraries',
   httpRequestResendCount: 'on the second attempt: 1',
   errorType: 'code of the error, or the status',
   serviceName: 'vitrine-gateway, vitrine-worker, vitrine-console (resource)',
