@@ -1,0 +1,76 @@
+/** Composition of one worker process. */
+import { readFileSync } from 'node:fs';
+import { loadConfig } from '../config/load.ts';
+import { readOtelConfig } from '../config/otel.ts';
+import { SERVICE_WORKER } from '../contract/attributes.ts';
+import { openFaultSocket } from '../lifecycle/fault_socket.ts';
+import { createFaults } from '../lifecycle/faults.ts';
+import { createHealth } from '../lifecycle/health.ts';
+import { runService } from '../lifecycle/service_process.ts';
+import { applyRuntimeEnvironment } from '../model/runtime_environment.ts';
+import { startTelemetry } from '../telemetry/telemetry.ts';
+import { createWorkerService } from '../worker/worker_service.ts';
+
+const config = loadConfig();
+const { index, basePort } = config.worker;
+// Before the first inference thread: native code reads the environment of the process.
+applyRuntimeEnvironment(process.env);
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+const telemetry = await startTelemetry({
+  serviceName: SERVICE_WORKER,
+  instanceId: `worker-${index}`,
+  version,
+  config: config.telemetry,
+  otel: readOtelConfig(),
+});
+const health = createHealth();
+
+await runService({
+  name: 'worker',
+  index,
+  graceMs: config.lifecycle.graceMs,
+  log: telemetry.log,
+  health,
+  async start() {
+    await using opened = new AsyncDisposableStack();
+    const faults = createFaults();
+    if (config.drill.allowed) {
+      const directory = config.drill.socketDirectory;
+      opened.use(await openFaultSocket(faults, { directory, name: 'worker', index }));
+    }
+    const service = opened.use(
+      await createWorkerService(
+        {
+          telemetry,
+          health,
+          faults,
+          crashed: (error) => {
+            // Uncaught on purpose: the process is what is restarted.
+            setImmediate(() => {
+              throw error;
+            });
+          },
+        },
+        {
+          ...config.worker,
+          ...config.access,
+          version,
+          port: basePort === 0 ? 0 : basePort + index,
+          defaultTimeoutMs: config.gateway.defaultTimeoutMs,
+        },
+      ),
+    );
+    const held = opened.move();
+    return {
+      ports: { http: service.port },
+      drain: (graceMs) => service.drain(graceMs),
+      async close() {
+        await held.disposeAsync();
+        // Last, so that everything before it could still be told.
+        await telemetry.close();
+      },
+    };
+  },
+});
