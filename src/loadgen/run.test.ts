@@ -363,7 +363,8 @@ describe('the report', () => {
   test('the ledger of stages, in their order, with shares of the total', async () => {
     const { url } = await serve(({ res }) =>
       reply(res, 200, '{}', {
-        'server-timing': 'compute;dur=6, queue;dur=2;desc="a, b", receive;dur=1, total;dur=10',
+        'server-timing':
+          'compute;dur=6, queue;dur=2;desc="a, b", receive;dur=1, unattributed;dur=0.5, total;dur=10',
       }),
     );
     const { ledger } = await runLoad({ ...BASE, url, concurrency: 2, requests: 20 });

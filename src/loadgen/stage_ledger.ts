@@ -3,7 +3,7 @@
  * The stages of a query sum to its `total`, so their shares add up to one, less what no stage claimed.
  */
 import { TOTAL_ENTRY, visitServerTiming } from '../client/server_timing.ts';
-import { STAGES } from '../contract/stages.ts';
+import { STAGES, UNATTRIBUTED } from '../contract/stages.ts';
 import { createLatencyHistogram, type LatencyHistogram } from './latency_histogram.ts';
 
 /** Distinct names kept; those of a proxy that makes up new ones are counted as malformed beyond it. */
@@ -72,7 +72,7 @@ export function createStageLedger(): StageLedger {
     },
     report() {
       const total = histograms.get(TOTAL_ENTRY);
-      const names = [...histograms.keys()].filter((name) => name !== TOTAL_ENTRY).sort(byStageOrder);
+      const names = [...histograms.keys()].filter(isStage).sort(byStageOrder);
       let stagesMs = 0;
       for (const name of names) stagesMs += histograms.get(name)?.sumMs ?? 0;
       const wholeMs = total?.sumMs ?? stagesMs;
@@ -99,6 +99,11 @@ export function createStageLedger(): StageLedger {
       };
     },
   };
+}
+
+/** The service may tell its own remainder beside the stages; here it is computed, so that it also shows what it left out. */
+function isStage(name: string): boolean {
+  return name !== TOTAL_ENTRY && name !== UNATTRIBUTED;
 }
 
 const STAGE_ORDER: ReadonlyMap<string, number> = new Map(STAGES.map((stage, index) => [stage, index]));
