@@ -1,5 +1,4 @@
 import { ATTR } from '../contract/attributes.ts';
-import { type AnyValue, valueText } from './span.ts';
 
 /**
  * Span attributes of few distinct values. Together with service, operation, kind, status and the order of
@@ -24,6 +23,9 @@ export const FACET_KEYS: readonly string[] = [
 /** Span attributes with about one value a query: found through an index of hashes. */
 export const LOOKUP_KEYS: readonly string[] = [ATTR.requestId, ATTR.externalTraceId];
 
+/** In place of an index of LOOKUP_KEYS, for the hash of a trace's id. */
+export const TRACE_ID_KEY = 0xff;
+
 /** Longer values are not indexed; they are found by the scan, within its limit. */
 export const INDEXED_VALUE_LIMIT_BYTES = 128;
 /** Longer operation names are not part of a series' key; such spans are found by the scan. */
@@ -31,18 +33,12 @@ export const INDEXED_NAME_LIMIT_BYTES = 256;
 
 /**
  * The order of magnitude of a duration, in powers of four: 0 for less than 1 us, 1 for 1 us up to 4 us, and so on.
- * A search with a least or greatest duration skips every series whose class lies outside, and compares
- * durations only in the classes at the edge.
+ * A search with a least or greatest duration skips every series whose class lies outside.
  */
 export function durationClass(durationUs: number): number {
   if (durationUs < 1) return 0;
   if (durationUs < 0x4000_0000) return ((31 - Math.clz32(durationUs)) >> 1) + 1;
   return Math.min(40, Math.floor(Math.log2(durationUs) / 2) + 1);
-}
-
-/** The smallest duration of a class, in microseconds; the class ends where the next begins. */
-export function durationClassStartUs(durationClassIndex: number): number {
-  return durationClassIndex === 0 ? 0 : 4 ** (durationClassIndex - 1);
 }
 
 const HASH_SEED = 0x811c9dc5;
@@ -68,10 +64,4 @@ export function lookupHash(keyIndex: number, bytes: Uint8Array, start: number, e
 export function lookupHashOfText(keyIndex: number, text: string): number | undefined {
   const bytes = Buffer.from(text);
   return bytes.length > INDEXED_VALUE_LIMIT_BYTES ? undefined : lookupHash(keyIndex, bytes, 0, bytes.length);
-}
-
-/** The same for a decoded value. */
-export function lookupHashOfValue(keyIndex: number, value: AnyValue): number | undefined {
-  const text = valueText(value);
-  return text === undefined ? undefined : lookupHashOfText(keyIndex, text);
 }

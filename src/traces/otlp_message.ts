@@ -250,22 +250,44 @@ export function decodeSpan(bytes: Buffer): Span {
   };
 }
 
-/** Only the ids of a Span message; the parent is empty when there is none. Throws a VitrineError (400). */
-export function spanIdsOf(bytes: Buffer): { spanId: Buffer; parentSpanId: Buffer } {
+/** Ids and start of a Span message; the parent is empty when there is none. Throws a VitrineError (400). */
+export function skimSpan(bytes: Buffer): {
+  traceId: Buffer;
+  spanId: Buffer;
+  parentSpanId: Buffer;
+  startUs: number;
+} {
   const reader = new WireReader(bytes);
-  let spanId = bytes.subarray(0, 0);
-  let parentSpanId = spanId;
+  const none = bytes.subarray(0, 0);
+  const found = { traceId: none, spanId: none, parentSpanId: none, startUs: 0 };
   while (reader.pos < reader.end) {
     const tag = reader.tag();
-    if (tag === 0x12 || tag === 0x22) {
-      const end = reader.span();
-      const id = bytes.subarray(reader.pos, end);
-      reader.pos = end;
-      if (tag === 0x12) spanId = id;
-      else parentSpanId = id.every((byte) => byte === 0) ? bytes.subarray(0, 0) : id;
-    } else reader.skip(tag);
+    if (tag === 0x0a) found.traceId = slice(reader);
+    else if (tag === 0x12) found.spanId = slice(reader);
+    else if (tag === 0x22) {
+      const id = slice(reader);
+      found.parentSpanId = id.every((byte) => byte === 0) ? none : id;
+    } else if (tag === 0x39) found.startUs = Number(reader.fixed64() / 1000n);
+    else reader.skip(tag);
   }
-  return { spanId, parentSpanId };
+  return found;
+}
+
+function slice(reader: WireReader): Buffer {
+  const end = reader.span();
+  const bytes = reader.bytes.subarray(reader.pos, end);
+  reader.pos = end;
+  return bytes;
+}
+
+/** Start and duration in whole microseconds, rounded down; a span that ends before it starts lasts 0. */
+export function microsecondsOf(
+  startUnixNano: string,
+  endUnixNano: string,
+): { startUs: number; durationUs: number } {
+  const start = BigInt(startUnixNano);
+  const duration = BigInt(endUnixNano) - start;
+  return { startUs: Number(start / 1000n), durationUs: duration > 0n ? Number(duration / 1000n) : 0 };
 }
 
 /** Decodes the bytes of one AnyValue message. Throws a VitrineError (400). */

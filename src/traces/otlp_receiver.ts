@@ -124,14 +124,7 @@ class HttpReceiver implements OtlpReceiver {
       const headers: Record<string, string> = {};
       if (error.retryable) headers['retry-after'] = String(Math.ceil(error.retryAfterS ?? 1));
       if (error.status === 405) headers.allow = 'POST';
-      this.send(
-        request,
-        response,
-        error.status,
-        errorBody(error, encoding),
-        CONTENT_TYPES[encoding],
-        headers,
-      );
+      this.send(response, error.status, errorBody(error, encoding), CONTENT_TYPES[encoding], headers);
     }
   }
 

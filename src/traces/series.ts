@@ -8,6 +8,7 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { type BatchOrigin, KEY_HEADER_BYTES, originKey } from './otlp_decode.ts';
 import { decodeResource, decodeScope, decodeValue } from './otlp_message.ts';
 import { type KeyValue, type Origin, valueText } from './span.ts';
+import type { SpanIndex } from './span_index.ts';
 import { asBuffer } from './sqlite_open.ts';
 
 /** A series as its key says it. */
@@ -96,13 +97,13 @@ export interface SeriesLimits {
 }
 
 export class SeriesRegistry {
+  private readonly index: SpanIndex;
   private readonly limits: SeriesLimits;
   private readonly insertOrigin: StatementSync;
   private readonly insertSeries: StatementSync;
   private readonly raiseLastPk: StatementSync;
   private readonly selectOrigins: StatementSync;
   private readonly selectSeries: StatementSync;
-  private readonly selectNewest: StatementSync;
   private readonly deleteSeries: StatementSync;
   private readonly deleteOrigins: StatementSync;
 
@@ -111,17 +112,15 @@ export class SeriesRegistry {
   private nextOriginId = 1;
   private nextSeriesId = 1;
 
-  constructor(database: DatabaseSync, limits: SeriesLimits) {
+  constructor(database: DatabaseSync, index: SpanIndex, limits: SeriesLimits) {
+    this.index = index;
     this.limits = limits;
     this.insertOrigin = database.prepare('INSERT INTO origins VALUES (?, ?, ?, ?, ?, ?)');
     this.insertSeries = database.prepare('INSERT INTO series VALUES (?, ?, ?)');
     this.raiseLastPk = database.prepare('UPDATE origins SET last_pk = ? WHERE id = ?');
     this.selectOrigins = database.prepare('SELECT * FROM origins');
     this.selectSeries = database.prepare('SELECT id, origin, key FROM series');
-    this.selectNewest = database.prepare('SELECT max(start_us) AS newest FROM spans WHERE series = ?');
-    this.deleteSeries = database.prepare(
-      'DELETE FROM series WHERE NOT EXISTS (SELECT 1 FROM spans WHERE spans.series = series.id) RETURNING id',
-    );
+    this.deleteSeries = database.prepare('DELETE FROM series WHERE id = ?');
     this.deleteOrigins = database.prepare('DELETE FROM origins WHERE last_pk < ? RETURNING id');
     this.reload();
   }
@@ -150,7 +149,7 @@ export class SeriesRegistry {
       if (origin !== undefined) this.addSeries(id, origin, asBuffer(row.key).toString('latin1'));
     }
     for (const series of this.byId.values()) {
-      series.newestStartUs = Number(this.selectNewest.get(series.id)?.newest ?? 0);
+      series.newestStartUs = this.index.newestStartUs(series.id);
     }
   }
 
@@ -245,9 +244,9 @@ export class SeriesRegistry {
 
   /** Forgets series without spans, and origins that only evicted traces referred to. Within a transaction. */
   sweep(oldestPk: number): void {
-    for (const row of this.deleteSeries.all()) {
-      const series = this.byId.get(Number(row.id));
-      if (series === undefined) continue;
+    for (const series of this.byId.values()) {
+      if (this.index.hasSeries(series.id)) continue;
+      this.deleteSeries.run(series.id);
       this.byId.delete(series.id);
       for (const [key, held] of series.origin.seriesByKey) {
         if (held === series) series.origin.seriesByKey.delete(key);

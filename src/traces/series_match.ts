@@ -67,17 +67,6 @@ export function matchSeries(series: Series, query: TraceQuery): SeriesVerdict {
   return verdict;
 }
 
-/** Whether some spans of a series may lie outside the query's durations, so that each must be compared. */
-export function comparesDurations(series: SeriesMeaning, query: TraceQuery): boolean {
-  const { minDurationUs, maxDurationUs } = query;
-  if (minDurationUs === undefined && maxDurationUs === undefined) return false;
-  if (!series.known) return true;
-  return (
-    (minDurationUs !== undefined && series.durationClass === durationClass(minDurationUs)) ||
-    (maxDurationUs !== undefined && series.durationClass === durationClass(maxDurationUs))
-  );
-}
-
 function spanHasTag(span: StoredSpan, key: string, text: string): boolean {
   if (hasTag(span.origin.resourceAttributes, key, text)) return true;
   const field = fieldText(key, span.kind, span.statusCode, span.origin);

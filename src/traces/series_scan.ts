@@ -1,15 +1,13 @@
 /**
- * Reads the spans of many series as one sequence, newest first, from the index alone. Series are opened only
- * when the sequence reaches their newest span, read in growing pages, and durations at the edge of a class
- * are compared inside SQLite, so that a search costs what it finds rather than what is stored.
+ * Reads the spans of many series as one sequence, newest first, from the index alone. Series and their blocks
+ * are opened only when the sequence reaches them, so that a search costs what it finds rather than what is
+ * stored.
  */
-import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Series } from './series.ts';
+import { type BlockHeader, ENTRY_FIELDS, type SpanIndex } from './span_index.ts';
 
 export interface ScanSource {
   readonly series: Series;
-  /** Compare each span's duration with the range. */
-  readonly compareDurations: boolean;
   /** Spans of this source match only if the caller finds so in the span itself. */
   readonly verify: boolean;
 }
@@ -32,54 +30,68 @@ export interface ScanBudget {
   left: number;
 }
 
-interface Row {
-  readonly id: number;
-  readonly start_us: number;
-  readonly duration_us: number;
-}
+/** Opening a block costs about as much as looking at this many entries. */
+const BLOCK_COST = 64;
+/** Headers of blocks that are read at a time. */
+const HEADER_PAGE = 16;
 
-const PAGE_FIRST = 16;
-const PAGE_LIMIT = 1024;
-const CHUNK_FIRST = 256;
-const CHUNK_LIMIT = 16_384;
-
-/** One series' place in the sequence. Its rows are sorted as the index is: start, duration, id, all falling. */
+/**
+ * A place in the sequence: a series whose blocks are not all known, a block that is not open, or entries that
+ * are walked from the newest back. The first two stand where their newest entry could be.
+ */
 class Cursor {
   readonly source: ScanSource;
-  rows: readonly Row[] = [];
-  next = 0;
-  /** The last entry that was looked at; reading goes on behind it. */
-  atStartUs: number;
-  atDurationUs = Number.MAX_SAFE_INTEGER;
-  atId = Number.MAX_SAFE_INTEGER;
-  exhausted = false;
-  size: number;
+  boundUs: number;
+  /** What to open when the sequence arrives here; undefined once it is open. */
+  open: (() => void) | undefined;
+  private entries: ArrayLike<number> = [];
+  private at = -1;
 
-  constructor(source: ScanSource, fromUs: number) {
+  constructor(source: ScanSource, boundUs: number, open: () => void) {
     this.source = source;
-    this.atStartUs = fromUs;
-    this.size = source.compareDurations ? CHUNK_FIRST : PAGE_FIRST;
+    this.boundUs = boundUs;
+    this.open = open;
   }
 
-  get head(): Row | undefined {
-    return this.rows[this.next];
+  get id(): number {
+    return this.entries[this.at + 2] as number;
   }
 
-  /** No entry to come is newer than this. */
-  get boundUs(): number {
-    return this.head?.start_us ?? this.atStartUs;
+  get durationUs(): number {
+    return this.entries[this.at + 1] as number;
+  }
+
+  walk(entries: ArrayLike<number>, range: ScanRange, oldestId: number): boolean {
+    this.open = undefined;
+    this.entries = entries;
+    this.at = entries.length;
+    return this.next(range, oldestId);
+  }
+
+  /** Moves to the next older entry in the range; false when there is none. */
+  next(range: ScanRange, oldestId: number): boolean {
+    const { entries } = this;
+    for (let at = this.at - ENTRY_FIELDS; at >= 0; at -= ENTRY_FIELDS) {
+      const startUs = entries[at] as number;
+      if (startUs > range.startMaxUs) continue;
+      if (startUs < range.startMinUs) return false;
+      const durationUs = entries[at + 1] as number;
+      if (durationUs < range.minDurationUs || durationUs > range.maxDurationUs) continue;
+      if ((entries[at + 2] as number) < oldestId) continue;
+      this.at = at;
+      this.boundUs = startUs;
+      return true;
+    }
+    return false;
   }
 }
 
-/** Whether `a` comes before `b`. A cursor without rows goes first among equals: it may have any row there. */
+/** Whether `a` comes before `b`. What is not open goes first among equals: any entry may be in it. */
 function isBefore(a: Cursor, b: Cursor): boolean {
-  const difference = a.boundUs - b.boundUs;
-  if (difference !== 0) return difference > 0;
-  const left = a.head;
-  const right = b.head;
-  if (left === undefined || right === undefined) return left === undefined && right !== undefined;
-  if (left.duration_us !== right.duration_us) return left.duration_us > right.duration_us;
-  return left.id > right.id;
+  if (a.boundUs !== b.boundUs) return a.boundUs > b.boundUs;
+  if (a.open !== undefined || b.open !== undefined) return b.open === undefined;
+  if (a.durationUs !== b.durationUs) return a.durationUs > b.durationUs;
+  return a.id > b.id;
 }
 
 /** A binary heap with the newest cursor on top. */
@@ -103,11 +115,18 @@ class CursorHeap {
     items[at] = cursor;
   }
 
-  /** Puts the top where it belongs after it changed, or removes it. */
-  settle(remove: boolean): void {
+  removeTop(): void {
+    const last = this.items.pop();
+    if (last === undefined || this.items.length === 0) return;
+    this.items[0] = last;
+    this.settleTop();
+  }
+
+  /** Puts the top where it belongs after it moved to an older entry. */
+  settleTop(): void {
     const items = this.items;
-    const last = remove ? items.pop() : items[0];
-    if (last === undefined || items.length === 0) return;
+    const moved = items[0];
+    if (moved === undefined) return;
     let at = 0;
     for (;;) {
       let child = 2 * at + 1;
@@ -115,88 +134,72 @@ class CursorHeap {
       const right = items[child + 1];
       if (right !== undefined && isBefore(right, items[child] as Cursor)) child += 1;
       const candidate = items[child] as Cursor;
-      if (!isBefore(candidate, last)) break;
+      if (!isBefore(candidate, moved)) break;
       items[at] = candidate;
       at = child;
     }
-    items[at] = last;
+    items[at] = moved;
   }
 }
 
-const BEHIND = '(start_us, duration_us, id) < (?, ?, ?)';
-const ORDER = 'ORDER BY start_us DESC, duration_us DESC, id DESC';
-const FROM = 'FROM spans INDEXED BY spans_by_series WHERE series = ? AND start_us >= ? AND';
-
-export class SeriesScan {
-  private readonly selectPage: StatementSync;
-  private readonly selectChunkEnd: StatementSync;
-  private readonly countRest: StatementSync;
-  private readonly selectChunk: StatementSync;
-
-  constructor(database: DatabaseSync) {
-    this.selectPage = database.prepare(`SELECT id, start_us, duration_us ${FROM} ${BEHIND} ${ORDER} LIMIT ?`);
-    this.selectChunkEnd = database.prepare(
-      `SELECT id, start_us, duration_us ${FROM} ${BEHIND} ${ORDER} LIMIT 1 OFFSET ?`,
-    );
-    this.countRest = database.prepare(`SELECT count(*) AS n ${FROM} ${BEHIND}`);
-    this.selectChunk = database.prepare(
-      `SELECT id, start_us, duration_us ${FROM} ${BEHIND} AND (start_us, duration_us, id) >= (?, ?, ?)
-       AND duration_us BETWEEN ? AND ? ${ORDER}`,
-    );
-  }
-
-  /** Entries of all sources in the range, newest first; ends early when the budget is used up. */
-  *entries(sources: Iterable<ScanSource>, range: ScanRange, budget: ScanBudget): Generator<ScanEntry> {
-    const heap = new CursorHeap();
-    for (const source of sources) {
-      const fromUs = Math.min(source.series.newestStartUs, range.startMaxUs);
-      if (fromUs >= range.startMinUs) heap.push(new Cursor(source, fromUs));
-    }
-    for (let cursor = heap.top; cursor !== undefined; cursor = heap.top) {
-      const row = cursor.head;
-      if (row === undefined) {
-        if (budget.left <= 0) return;
-        if (!cursor.exhausted) this.fill(cursor, range, budget);
-        heap.settle(cursor.exhausted && cursor.head === undefined);
-        continue;
+/**
+ * Entries of all sources in the range by start, duration and id, all falling; ends early when the budget is
+ * used up.
+ */
+export function* scanSeries(
+  index: SpanIndex,
+  sources: Iterable<ScanSource>,
+  range: ScanRange,
+  budget: ScanBudget,
+): Generator<ScanEntry> {
+  const heap = new CursorHeap();
+  const pushEntries = (
+    source: ScanSource,
+    boundUs: number,
+    count: number,
+    read: () => ArrayLike<number>,
+  ): void => {
+    const cursor = new Cursor(source, Math.min(boundUs, range.startMaxUs), () => {
+      budget.left -= count;
+      heap.removeTop();
+      if (cursor.walk(read(), range, index.oldestId)) heap.push(cursor);
+    });
+    heap.push(cursor);
+  };
+  const pushBlocks = (source: ScanSource, boundUs: number, behind: BlockHeader | undefined): void => {
+    const { id } = source.series;
+    const cursor = new Cursor(source, Math.min(boundUs, range.startMaxUs), () => {
+      const headers = index.blocks(id, range.startMinUs, range.startMaxUs, behind, HEADER_PAGE);
+      heap.removeTop();
+      for (const header of headers) {
+        pushEntries(source, header.newest_us, BLOCK_COST + header.count, () => index.blockEntries(header.id));
       }
-      cursor.next += 1;
-      yield { id: row.id, startUs: row.start_us, source: cursor.source };
-      heap.settle(cursor.exhausted && cursor.head === undefined);
-    }
+      const last = headers[HEADER_PAGE - 1];
+      if (last !== undefined) pushBlocks(source, last.newest_us, last);
+    });
+    heap.push(cursor);
+  };
+  for (const source of sources) {
+    const { series } = source;
+    if (series.newestStartUs < range.startMinUs) continue;
+    pushBlocks(source, series.newestStartUs, undefined);
+    const recent = index.recentEntries(series.id);
+    if (recent.length === 0) continue;
+    pushEntries(
+      source,
+      recent[recent.length - ENTRY_FIELDS] as number,
+      recent.length / ENTRY_FIELDS,
+      () => recent,
+    );
   }
-
-  private fill(cursor: Cursor, range: ScanRange, budget: ScanBudget): void {
-    const { series, compareDurations } = cursor.source;
-    const behind = [series.id, range.startMinUs, cursor.atStartUs, cursor.atDurationUs, cursor.atId];
-    cursor.next = 0;
-    if (!compareDurations) {
-      cursor.rows = this.selectPage.all(...behind, cursor.size) as unknown as Row[];
-      cursor.exhausted = cursor.rows.length < cursor.size;
-      budget.left -= cursor.rows.length;
-      this.moveTo(cursor, cursor.rows.at(-1));
-      cursor.size = Math.min(cursor.size * 4, PAGE_LIMIT);
-      return;
+  for (let cursor = heap.top; cursor !== undefined; cursor = heap.top) {
+    if (cursor.open !== undefined) {
+      if (budget.left <= 0) return;
+      cursor.open();
+      continue;
     }
-    const end = this.selectChunkEnd.get(...behind, cursor.size - 1) as unknown as Row | undefined;
-    cursor.exhausted = end === undefined;
-    budget.left -= end === undefined ? Number(this.countRest.get(...behind)?.n ?? 0) : cursor.size;
-    cursor.rows = this.selectChunk.all(
-      ...behind,
-      end?.start_us ?? range.startMinUs,
-      end?.duration_us ?? 0,
-      end?.id ?? 0,
-      range.minDurationUs,
-      range.maxDurationUs,
-    ) as unknown as Row[];
-    this.moveTo(cursor, end);
-    cursor.size = Math.min(cursor.size * 4, CHUNK_LIMIT);
-  }
-
-  private moveTo(cursor: Cursor, row: Row | undefined): void {
-    if (row === undefined) return;
-    cursor.atStartUs = row.start_us;
-    cursor.atDurationUs = row.duration_us;
-    cursor.atId = row.id;
+    yield { id: cursor.id, startUs: cursor.boundUs, source: cursor.source };
+    if (cursor.next(range, index.oldestId)) heap.settleTop();
+    else heap.removeTop();
   }
 }

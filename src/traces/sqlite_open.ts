@@ -6,8 +6,8 @@ import type { TraceStoreOptions } from './store.ts';
 
 /** Written to user_version; a file of another version is set aside. */
 const SCHEMA_VERSION = 1;
-/** Larger than SQLite's default: a span's message and its neighbours of the same trace lie on one page. */
-const PAGE_BYTES = 8192;
+/** Larger than SQLite's default: a chunk mostly fits on one page. */
+const PAGE_BYTES = 32768;
 /** The write-ahead log is copied into the database beyond this. */
 const WAL_LIMIT_BYTES = 16 * 1024 ** 2;
 
@@ -15,24 +15,35 @@ const WAL_LIMIT_BYTES = 16 * 1024 ** 2;
 export const SPANS_PER_TRACE = 2 ** 20;
 
 /**
- * traces  one row per trace; pk grows with arrival, so the smallest are the oldest.
- * spans   id = pk * 2^20 + place in the trace: a trace is one range of the table, and eviction cuts off its head.
- *         message is OTLP's Span as it came.
+ * chunks  id = pk of the trace * 2^20 + place of the chunk's first span in its trace. A trace is one range of the
+ *         table; pks grow with arrival, so the smallest ids are the oldest and eviction cuts off the head.
+ *         A trace whose spans come long after each other has several pks. body: see chunk.ts.
+ * recent  index entries of spans whose run is not yet written, one row per transaction: see span_index.ts.
+ * runs    one per write of the index, with the greatest span id that it mentions and the blocks that it wrote.
+ * blocks  index entries of one series in one run, sorted.
+ * keys    hashes of trace ids and lookup tags, with pks; id = run * 256 + bucket.
  * series  what many spans have in common and searches ask for; key as otlp_decode.ts writes it.
  * origins resource and scope, as they came.
- * lookups hashes of tags with about one value per query.
  */
 const SCHEMA = `
-CREATE TABLE traces (pk INTEGER PRIMARY KEY, trace_id BLOB NOT NULL, received_ms INTEGER NOT NULL);
-CREATE UNIQUE INDEX traces_by_id ON traces (trace_id);
-CREATE TABLE spans (
+CREATE TABLE chunks (id INTEGER PRIMARY KEY, received_ms INTEGER NOT NULL, spans INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE recent (id INTEGER PRIMARY KEY, entries BLOB NOT NULL, keys BLOB NOT NULL);
+CREATE TABLE runs (
+  run INTEGER PRIMARY KEY,
+  last_id INTEGER NOT NULL,
+  first_block INTEGER NOT NULL,
+  last_block INTEGER NOT NULL
+);
+CREATE TABLE blocks (
   id INTEGER PRIMARY KEY,
   series INTEGER NOT NULL,
-  start_us INTEGER NOT NULL,
-  duration_us INTEGER NOT NULL,
-  message BLOB NOT NULL
+  newest_us INTEGER NOT NULL,
+  oldest_us INTEGER NOT NULL,
+  count INTEGER NOT NULL,
+  entries BLOB NOT NULL
 );
-CREATE INDEX spans_by_series ON spans (series, start_us, duration_us);
+CREATE INDEX blocks_by_series ON blocks (series, newest_us, oldest_us, count);
+CREATE TABLE keys (id INTEGER PRIMARY KEY, entries BLOB NOT NULL);
 CREATE TABLE series (id INTEGER PRIMARY KEY, origin INTEGER NOT NULL, key BLOB NOT NULL);
 CREATE TABLE origins (
   id INTEGER PRIMARY KEY,
@@ -42,10 +53,10 @@ CREATE TABLE origins (
   scope_schema_url TEXT NOT NULL,
   last_pk INTEGER NOT NULL
 );
-CREATE TABLE lookups (pk INTEGER NOT NULL, hash INTEGER NOT NULL, PRIMARY KEY (pk, hash)) WITHOUT ROWID;
-CREATE INDEX lookups_by_hash ON lookups (hash);
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
+
+const TABLES = ['chunks', 'recent', 'runs', 'blocks', 'keys', 'series', 'origins'];
 
 const SQLITE_CORRUPT = 11;
 const SQLITE_FULL = 13;
@@ -94,7 +105,7 @@ function configure(database: DatabaseSync, options: TraceStoreOptions): void {
   if (options.maxPageCount !== undefined) database.exec(`PRAGMA max_page_count = ${options.maxPageCount}`);
   if (tables === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
   // Touches every table, so that a damaged file is found now rather than at the first search.
-  for (const table of ['traces', 'spans', 'series', 'origins', 'lookups']) {
+  for (const table of TABLES) {
     database.prepare(`SELECT * FROM ${table} LIMIT 1`).get();
   }
 }

@@ -1,96 +1,117 @@
 /** Reading spans and whole traces back. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { decodeSpan, spanIdsOf } from './otlp_message.ts';
+import { ChunkReader } from './chunk.ts';
+import { lookupHash, TRACE_ID_KEY } from './indexed_tags.ts';
+import { decodeSpan, microsecondsOf, skimSpan } from './otlp_message.ts';
 import type { SeriesRegistry } from './series.ts';
 import { STATUS_ERROR, type StoredSpan, type Trace } from './span.ts';
+import type { SpanIndex } from './span_index.ts';
 import { asBuffer, SPANS_PER_TRACE } from './sqlite_open.ts';
 
 export class SpanReader {
   private readonly registry: SeriesRegistry;
-  private readonly selectPk: StatementSync;
-  private readonly selectSpans: StatementSync;
-  private readonly selectSpan: StatementSync;
-  private readonly selectMessages: StatementSync;
-  private readonly countSpans: StatementSync;
-  /** Rows whose message or series could not be read. */
+  private readonly index: SpanIndex;
+  private readonly selectChunks: StatementSync;
+  private readonly selectChunk: StatementSync;
+  /** Spans that could not be read. */
   unreadableSpans = 0;
 
-  constructor(database: DatabaseSync, registry: SeriesRegistry) {
+  constructor(database: DatabaseSync, registry: SeriesRegistry, index: SpanIndex) {
     this.registry = registry;
-    this.selectPk = database.prepare('SELECT pk FROM traces WHERE trace_id = ?');
-    this.selectSpans = database.prepare(
-      'SELECT series, start_us, duration_us, message FROM spans WHERE id >= ? AND id < ? ORDER BY id',
-    );
-    this.selectSpan = database.prepare(
-      'SELECT series, start_us, duration_us, message FROM spans WHERE id = ?',
-    );
-    this.selectMessages = database.prepare('SELECT message FROM spans WHERE id >= ? AND id < ?');
-    this.countSpans = database.prepare(
-      'SELECT series, count(*) AS n FROM spans WHERE id >= ? AND id < ? GROUP BY series',
+    this.index = index;
+    this.selectChunks = database.prepare('SELECT body FROM chunks WHERE id >= ? AND id < ? ORDER BY id');
+    this.selectChunk = database.prepare(
+      'SELECT id, body FROM chunks WHERE id <= ? AND id > ? ORDER BY id DESC LIMIT 1',
     );
   }
 
-  /** @param traceId 32 hex digits */
-  pkOf(traceId: string): number | undefined {
-    const row = this.selectPk.get(Buffer.from(traceId, 'hex'));
-    return row === undefined ? undefined : Number(row.pk);
+  /** Pks of a trace, oldest first: one, unless its spans came long after each other. @param traceId 32 hex digits */
+  pksOf(traceId: string): number[] {
+    const id = Buffer.from(traceId, 'hex');
+    const candidates = this.index.pksOf(lookupHash(TRACE_ID_KEY, id, 0, id.length));
+    return candidates.filter((pk) => this.traceIdOf(pk) === traceId).reverse();
   }
 
+  /** The id of the trace that a pk belongs to; undefined when it is evicted. */
+  traceIdOf(pk: number): string | undefined {
+    for (const row of this.selectChunks.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
+      const chunk = new ChunkReader(asBuffer(row.body));
+      if (chunk.next()) return skimSpan(chunk.message()).traceId.toString('hex');
+    }
+    return undefined;
+  }
+
+  /** One span by its id; undefined when it is evicted or cannot be read. */
   span(id: number): StoredSpan | undefined {
-    const row = this.selectSpan.get(id);
-    return row === undefined ? undefined : this.toSpan(row);
+    const row = this.selectChunk.get(id, id - (id % SPANS_PER_TRACE) - 1);
+    if (row === undefined) return undefined;
+    const chunk = new ChunkReader(asBuffer(row.body));
+    for (let place = Number(row.id); chunk.next(); place += 1) {
+      if (place === id) return this.toSpan(chunk);
+    }
+    return undefined;
   }
 
   /**
    * A whole trace in the order of arrival; undefined when no span of it can be read. A span that was sent
    * twice (its sender saw no answer) stands once.
+   * @param pks as pksOf gives them
    */
-  trace(pk: number): Trace | undefined {
+  trace(pks: readonly number[]): Trace | undefined {
     const spans: StoredSpan[] = [];
     const messages = new Map<string, Buffer>();
-    for (const row of this.selectSpans.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
-      const span = this.toSpan(row);
-      if (span === undefined) continue;
-      const message = asBuffer(row.message);
+    this.eachSpan(pks, (chunk) => {
+      const span = this.toSpan(chunk);
+      if (span === undefined) return;
+      const message = chunk.message();
       const held = messages.get(span.spanId);
-      if (held?.equals(message)) continue;
+      if (held?.equals(message)) return;
       if (held === undefined) messages.set(span.spanId, message);
       spans.push(span);
-    }
+    });
     const first = spans[0];
     return first === undefined ? undefined : { traceId: first.traceId, spans };
   }
 
   /** Whether a trace holds a span of this id. @param spanId 16 hex digits */
-  hasSpan(pk: number, spanId: string): boolean {
+  hasSpan(pks: readonly number[], spanId: string): boolean {
     const wanted = Buffer.from(spanId, 'hex');
-    for (const row of this.selectMessages.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
-      if (spanIdsOf(asBuffer(row.message)).spanId.equals(wanted)) return true;
-    }
-    return false;
+    let found = false;
+    this.eachSpan(pks, (chunk) => {
+      found ||= skimSpan(chunk.message()).spanId.equals(wanted);
+    });
+    return found;
   }
 
-  /** How many spans a trace holds and how many of them have the status error, without reading their messages. */
-  count(pk: number): { spans: number; errors: number } {
+  /** How many spans a trace holds, and how many of them have the status error as far as their series tell. */
+  count(pks: readonly number[]): { spans: number; errors: number } {
     let spans = 0;
     let errors = 0;
-    for (const row of this.countSpans.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
-      spans += Number(row.n);
-      if (this.registry.seriesOf(Number(row.series))?.status === STATUS_ERROR) errors += Number(row.n);
-    }
+    this.eachSpan(pks, ({ seriesId }) => {
+      spans += 1;
+      if (this.registry.seriesOf(seriesId)?.status === STATUS_ERROR) errors += 1;
+    });
     return { spans, errors };
   }
 
-  private toSpan(row: Record<string, unknown>): StoredSpan | undefined {
-    const origin = this.registry.seriesOf(Number(row.series))?.origin.decoded;
+  private eachSpan(pks: readonly number[], use: (chunk: ChunkReader) => void): void {
+    for (const pk of pks) {
+      for (const row of this.selectChunks.iterate(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)) {
+        const chunk = new ChunkReader(asBuffer(row.body));
+        while (chunk.next()) use(chunk);
+      }
+    }
+  }
+
+  private toSpan(chunk: ChunkReader): StoredSpan | undefined {
+    const origin = this.registry.seriesOf(chunk.seriesId)?.origin.decoded;
     try {
       if (origin !== undefined) {
-        const startUs = Number(row.start_us);
-        const durationUs = Number(row.duration_us);
-        return { ...decodeSpan(asBuffer(row.message)), origin, startUs, durationUs };
+        const span = decodeSpan(chunk.message());
+        return { ...span, origin, ...microsecondsOf(span.startTimeUnixNano, span.endTimeUnixNano) };
       }
     } catch {
-      // Ingest accepts nothing that decoding refuses: such a row is damage, and its neighbours are still good.
+      // Ingest accepts nothing that decoding refuses: this one is damaged, and its neighbours are still good.
     }
     this.unreadableSpans += 1;
     return undefined;

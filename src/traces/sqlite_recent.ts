@@ -1,11 +1,13 @@
 /** The newest queries for the console's list, and the calls between services. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { ATTR, SERVICE_GATEWAY, SERVICE_WORKER, SPAN } from '../contract/attributes.ts';
-import { spanIdsOf } from './otlp_message.ts';
+import { ChunkReader } from './chunk.ts';
+import { skimSpan } from './otlp_message.ts';
 import type { Series, SeriesRegistry } from './series.ts';
-import { comparesDurations, matchSeries, matchSpan } from './series_match.ts';
-import type { ScanBudget, ScanSource, SeriesScan } from './series_scan.ts';
+import { matchSeries, matchSpan } from './series_match.ts';
+import { type ScanBudget, type ScanSource, scanSeries } from './series_scan.ts';
 import { STATUS_ERROR, type StoredSpan, valueText } from './span.ts';
+import type { SpanIndex } from './span_index.ts';
 import { asBuffer, SPANS_PER_TRACE } from './sqlite_open.ts';
 import type { SpanReader } from './sqlite_reader.ts';
 import { SPAN_READ_COST, scanRange } from './sqlite_search.ts';
@@ -59,7 +61,7 @@ function mayBeQuery(series: Series): boolean {
 export class RecentQueries {
   private readonly registry: SeriesRegistry;
   private readonly reader: SpanReader;
-  private readonly scan: SeriesScan;
+  private readonly index: SpanIndex;
   private readonly scanLimit: number;
   private readonly selectBackwards: StatementSync;
 
@@ -67,16 +69,14 @@ export class RecentQueries {
     database: DatabaseSync,
     registry: SeriesRegistry,
     reader: SpanReader,
-    scan: SeriesScan,
+    index: SpanIndex,
     options: { readonly scanLimit: number },
   ) {
     this.registry = registry;
     this.reader = reader;
-    this.scan = scan;
+    this.index = index;
     this.scanLimit = options.scanLimit;
-    this.selectBackwards = database.prepare(
-      'SELECT id, series, start_us, message FROM spans ORDER BY id DESC',
-    );
+    this.selectBackwards = database.prepare('SELECT id, body FROM chunks ORDER BY id DESC');
   }
 
   recent(limit: number, filters: RecentFilters): RecentResult {
@@ -89,18 +89,17 @@ export class RecentQueries {
       if (!mayBeQuery(series)) continue;
       const verdict = matchSeries(series, query);
       if (verdict === 'no') continue;
-      const compareDurations = comparesDurations(series, query);
-      sources.push({ series, compareDurations, verify: verdict === 'some' });
+      sources.push({ series, verify: verdict === 'some' });
     }
     if (wanted > 0) {
-      for (const entry of this.scan.entries(sources, scanRange(query), budget)) {
+      for (const entry of scanSeries(this.index, sources, scanRange(query), budget)) {
         if (budget.left <= 0) break;
         budget.left -= SPAN_READ_COST;
-        const pk = Math.floor(entry.id / SPANS_PER_TRACE);
         const span = this.reader.span(entry.id);
         if (span === undefined || (entry.source.verify && !matchSpan(span, query))) continue;
-        if (!this.isQuery(span, pk, budget)) continue;
-        queries.push(this.describe(span, pk));
+        const pks = this.reader.pksOf(span.traceId);
+        if (!this.isQuery(span, pks, budget)) continue;
+        queries.push(this.describe(span, pks));
         if (queries.length >= wanted) break;
       }
     }
@@ -111,18 +110,18 @@ export class RecentQueries {
     };
   }
 
-  private isQuery(span: StoredSpan, pk: number, budget: ScanBudget): boolean {
+  private isQuery(span: StoredSpan, pks: readonly number[], budget: ScanBudget): boolean {
     const { service } = span.origin;
     if (isBatch(service, span.name)) return false;
     if (span.parentSpanId === '') return true;
     if (service === SERVICE_GATEWAY && span.kind === KIND_SERVER) return true;
     if (span.kind !== KIND_SERVER && span.kind !== KIND_CONSUMER) return false;
     budget.left -= SPAN_READ_COST;
-    return !this.reader.hasSpan(pk, span.parentSpanId);
+    return !this.reader.hasSpan(pks, span.parentSpanId);
   }
 
-  private describe(span: StoredSpan, pk: number): RecentQuery {
-    const { spans, errors } = this.reader.count(pk);
+  private describe(span: StoredSpan, pks: readonly number[]): RecentQuery {
+    const { spans, errors } = this.reader.count(pks);
     return {
       traceId: span.traceId,
       spanId: span.spanId,
@@ -166,14 +165,18 @@ export class RecentQueries {
         pk = rowPk;
         if (left <= 0) break;
       }
-      left -= 1;
-      const service = this.registry.seriesOf(Number(row.series))?.origin.decoded.service;
-      if (service === undefined) continue;
-      const { spanId, parentSpanId } = spanIdsOf(asBuffer(row.message));
-      services.set(spanId.toString('hex'), service);
-      const startUs = Number(row.start_us);
-      if (parentSpanId.length === 0 || startUs < startMinUs || startUs > startMaxUs) continue;
-      children.push({ service, parent: parentSpanId.toString('hex') });
+      const chunk = new ChunkReader(asBuffer(row.body));
+      while (chunk.next()) {
+        left -= 1;
+        const series = this.registry.seriesOf(chunk.seriesId);
+        if (series === undefined) continue;
+        const { service } = series.origin.decoded;
+        const { spanId, parentSpanId, startUs } = skimSpan(chunk.message());
+        services.set(spanId.toString('hex'), service);
+        if (parentSpanId.length === 0) continue;
+        if (startUs < startMinUs || startUs > startMaxUs) continue;
+        children.push({ service, parent: parentSpanId.toString('hex') });
+      }
     }
     finishTrace();
     const links = [...counts.values()].sort(

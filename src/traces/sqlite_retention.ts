@@ -3,11 +3,11 @@ import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { SPANS_PER_TRACE } from './sqlite_open.ts';
 import type { Evicted } from './store.ts';
 
-/** Spans of one slice at most: about 35 ms. */
-const SLICE_LIMIT_SPANS = 5_000;
-const SLICE_LEAST_SPANS = 64;
-/** Bytes of a span beside its message, in the table and the indexes, roughly. */
-const SPAN_OVERHEAD_BYTES = 60;
+/** Spans of one slice, about: some milliseconds. */
+const SLICE_SPANS = 5_000;
+/** What a chunk takes beside its body: its row, its entries in the index and its keys, roughly. */
+const CHUNK_OVERHEAD_BYTES = 40;
+const SPAN_OVERHEAD_BYTES = 32;
 
 export interface RetentionLimits {
   readonly maxBytes: number;
@@ -15,38 +15,34 @@ export interface RetentionLimits {
 }
 
 export interface Slice {
-  readonly reason: 'age' | 'size';
   readonly evicted: Evicted;
-  /** Every trace that is left has a pk of at least this. */
-  readonly oldestPk: number;
+  /** Every span that is left has an id of at least this. */
+  readonly oldestId: number;
+}
+
+interface ChunkRow {
+  readonly id: number;
+  readonly received_ms: number;
+  readonly spans: number;
+  readonly bytes: number;
 }
 
 export class Retention {
   private readonly limits: RetentionLimits;
   private readonly selectOldest: StatementSync;
-  private readonly selectBoundary: StatementSync;
-  private readonly selectExpired: StatementSync;
-  private readonly selectMessageBytes: StatementSync;
-  private readonly deleteSpans: StatementSync;
-  private readonly deleteTraces: StatementSync;
-  private readonly deleteLookups: StatementSync;
+  private readonly selectHead: StatementSync;
+  private readonly deleteHead: StatementSync;
   private readonly pageCount: StatementSync;
   private readonly freeCount: StatementSync;
   private readonly pageBytes: number;
 
   constructor(database: DatabaseSync, limits: RetentionLimits) {
     this.limits = limits;
-    this.selectOldest = database.prepare('SELECT pk, received_ms FROM traces ORDER BY pk LIMIT 1');
-    this.selectBoundary = database.prepare('SELECT id FROM spans ORDER BY id LIMIT 1 OFFSET ?');
-    this.selectExpired = database.prepare(
-      'SELECT max(pk) AS pk FROM (SELECT pk, received_ms FROM traces ORDER BY pk LIMIT ?) WHERE received_ms < ?',
+    this.selectOldest = database.prepare('SELECT received_ms FROM chunks ORDER BY id LIMIT 1');
+    this.selectHead = database.prepare(
+      'SELECT id, received_ms, spans, length(body) AS bytes FROM chunks ORDER BY id LIMIT ?',
     );
-    this.selectMessageBytes = database.prepare(
-      'SELECT avg(length(message)) AS bytes FROM (SELECT message FROM spans ORDER BY id LIMIT 64)',
-    );
-    this.deleteSpans = database.prepare('DELETE FROM spans WHERE id < ?');
-    this.deleteTraces = database.prepare('DELETE FROM traces WHERE pk < ?');
-    this.deleteLookups = database.prepare('DELETE FROM lookups WHERE pk < ?');
+    this.deleteHead = database.prepare('DELETE FROM chunks WHERE id < ?');
     this.pageCount = database.prepare('PRAGMA page_count');
     this.freeCount = database.prepare('PRAGMA freelist_count');
     this.pageBytes = Number(database.prepare('PRAGMA page_size').get()?.page_size);
@@ -75,29 +71,36 @@ export class Retention {
     return this.usedBytes > this.limits.maxBytes ? 'size' : undefined;
   }
 
-  /** By size, about as many as bring the store below its limit. */
-  private sliceSpans(reason: 'age' | 'size'): number {
-    if (reason === 'age') return SLICE_LIMIT_SPANS;
-    const spanBytes = Number(this.selectMessageBytes.get()?.bytes ?? 0) + SPAN_OVERHEAD_BYTES;
-    const excess = Math.ceil((this.usedBytes - this.limits.maxBytes) / spanBytes);
-    return Math.max(SLICE_LEAST_SPANS, Math.min(excess, SLICE_LIMIT_SPANS));
-  }
-
-  /** Evicts one slice for the reason given, within a transaction. The caller knows that the store is not empty. */
+  /**
+   * Evicts one slice from the head, within a transaction: as much as is due, at least one trace, about
+   * SLICE_SPANS at most. A trace goes whole, unless it is longer than a slice: then its head goes first.
+   */
   evict(reason: 'age' | 'size', nowMs: number): Slice {
-    const oldestPk = Number(this.selectOldest.get()?.pk ?? 0);
-    const boundaryId = this.selectBoundary.get(this.sliceSpans(reason))?.id;
-    let endId = boundaryId === undefined ? Number.MAX_SAFE_INTEGER : Number(boundaryId);
-    let endPk = boundaryId === undefined ? Number.MAX_SAFE_INTEGER : Math.floor(endId / SPANS_PER_TRACE);
-    if (reason === 'age') {
-      const expired = this.selectExpired.get(SLICE_LIMIT_SPANS, nowMs - this.limits.maxAgeMs)?.pk;
-      endPk = Math.min(endPk, Number(expired ?? oldestPk) + 1);
+    const rows = this.selectHead.all(SLICE_SPANS) as unknown as ChunkRow[];
+    const excessBytes = this.usedBytes - this.limits.maxBytes;
+    let spans = 0;
+    let traces = 0;
+    let bytes = 0;
+    let oldestId = 0;
+    let pk = -1;
+    for (const row of rows) {
+      const rowPk = Math.floor(row.id / SPANS_PER_TRACE);
+      const beyondSlice = spans + row.spans > SLICE_SPANS && spans > 0;
+      if (rowPk === pk) {
+        if (beyondSlice && traces === 1) break;
+      } else {
+        // What was counted is whole traces up to here.
+        const stays =
+          reason === 'age' ? row.received_ms >= nowMs - this.limits.maxAgeMs : bytes >= excessBytes;
+        if (pk >= 0 && (stays || beyondSlice)) break;
+        pk = rowPk;
+        traces += 1;
+      }
+      spans += row.spans;
+      bytes += row.bytes + CHUNK_OVERHEAD_BYTES + row.spans * SPAN_OVERHEAD_BYTES;
+      oldestId = row.id + row.spans;
     }
-    // A trace goes whole, unless it alone is larger than a slice: then its head goes first.
-    if (endPk > oldestPk) endId = Math.min(endId, endPk * SPANS_PER_TRACE);
-    const spans = Number(this.deleteSpans.run(endId).changes);
-    const traces = Number(this.deleteTraces.run(endPk).changes);
-    this.deleteLookups.run(endPk);
-    return { reason, evicted: { traces, spans }, oldestPk: Math.max(oldestPk, endPk) };
+    this.deleteHead.run(oldestId);
+    return { evicted: { traces, spans }, oldestId };
   }
 }

@@ -3,9 +3,9 @@ import type { DatabaseSync } from 'node:sqlite';
 import { VitrineError } from '../contract/errors.ts';
 import type { DecodedBatch } from './otlp_decode.ts';
 import { SeriesRegistry } from './series.ts';
-import { SeriesScan } from './series_scan.ts';
 import type { Trace } from './span.ts';
-import { isDamage, isFull, openDatabase } from './sqlite_open.ts';
+import { SpanIndex } from './span_index.ts';
+import { isDamage, isFull, openDatabase, SPANS_PER_TRACE } from './sqlite_open.ts';
 import { SpanReader } from './sqlite_reader.ts';
 import { RecentQueries } from './sqlite_recent.ts';
 import { Retention } from './sqlite_retention.ts';
@@ -32,6 +32,7 @@ const SWEEP_INTERVAL_MS = 60_000;
 /** Everything that hangs on one open database; replaced as a whole when the file turns out to be damaged. */
 interface Session {
   readonly database: DatabaseSync;
+  readonly index: SpanIndex;
   readonly registry: SeriesRegistry;
   readonly writer: SpanWriter;
   readonly reader: SpanReader;
@@ -87,7 +88,9 @@ class SqliteTraceStore implements TraceStore {
     const session = this.open();
     const work = (): InsertResult[] => {
       const nowMs = this.nowMs();
-      return batches.map((batch) => session.writer.insert(batch, nowMs));
+      const results = batches.map((batch) => session.writer.insert(batch, nowMs));
+      session.index.write();
+      return results;
     };
     try {
       return this.transaction(session, work);
@@ -121,10 +124,7 @@ class SqliteTraceStore implements TraceStore {
   }
 
   trace(traceId: string): Trace | undefined {
-    return this.read(({ reader }) => {
-      const pk = reader.pkOf(traceId);
-      return pk === undefined ? undefined : reader.trace(pk);
-    });
+    return this.read(({ reader }) => reader.trace(reader.pksOf(traceId)));
   }
 
   search(query: TraceQuery): SearchResult {
@@ -195,16 +195,17 @@ class SqliteTraceStore implements TraceStore {
     const { database, notice } = openDatabase(this.options, this.nowMs());
     if (notice !== '') this.notice = notice;
     try {
-      const registry = new SeriesRegistry(database, this.options);
-      const reader = new SpanReader(database, registry);
-      const scan = new SeriesScan(database);
+      const index = new SpanIndex(database);
+      const registry = new SeriesRegistry(database, index, this.options);
+      const reader = new SpanReader(database, registry, index);
       this.session = {
         database,
+        index,
         registry,
-        writer: new SpanWriter(database, registry, this.options),
+        writer: new SpanWriter(database, registry, index, this.options),
         reader,
-        search: new TraceSearch(database, registry, reader, scan, this.options),
-        recent: new RecentQueries(database, registry, reader, scan, this.options),
+        search: new TraceSearch(registry, index, reader, this.options),
+        recent: new RecentQueries(database, registry, reader, index, this.options),
         retention: new Retention(database, this.options),
       };
       return this.session;
@@ -223,7 +224,7 @@ class SqliteTraceStore implements TraceStore {
   }
 
   private transaction<T>(session: Session, work: () => T): T {
-    const { database, registry, writer } = session;
+    const { database, index, registry, writer } = session;
     database.exec('BEGIN IMMEDIATE');
     try {
       const result = work();
@@ -233,6 +234,7 @@ class SqliteTraceStore implements TraceStore {
       // SQLite rolls back by itself on some errors (full disk, I/O): then there is nothing left to roll back.
       if (database.isTransaction) database.exec('ROLLBACK');
       writer.forget();
+      index.reload();
       registry.reload();
       throw error;
     }
@@ -240,13 +242,18 @@ class SqliteTraceStore implements TraceStore {
 
   private evictSlice(session: Session, reason: 'age' | 'size'): void {
     const nowMs = this.nowMs();
-    const slice = this.transaction(session, () => session.retention.evict(reason, nowMs));
+    const slice = this.transaction(session, () => {
+      const taken = session.retention.evict(reason, nowMs);
+      session.index.evictedBefore(taken.oldestId);
+      return taken;
+    });
     this.evicted[reason].traces += slice.evicted.traces;
     this.evicted[reason].spans += slice.evicted.spans;
-    session.writer.evictedBefore(slice.oldestPk);
+    const oldestPk = Math.ceil(slice.oldestId / SPANS_PER_TRACE);
+    session.writer.evictedBefore(oldestPk);
     if (nowMs - this.sweptMs < SWEEP_INTERVAL_MS) return;
     this.sweptMs = nowMs;
-    this.transaction(session, () => session.registry.sweep(slice.oldestPk));
+    this.transaction(session, () => session.registry.sweep(oldestPk));
   }
 
   /** What callers are told of an error of the database; a damaged file is left, to be set aside at the next call. */

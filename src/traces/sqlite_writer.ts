@@ -1,17 +1,24 @@
-/** Inserting: one transaction for all batches that wait. */
+/** Inserting batches, within a transaction of the caller. */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
+import { chunkedBytes, writeChunked } from './chunk.ts';
+import { lookupHash, TRACE_ID_KEY } from './indexed_tags.ts';
 import { type BatchSpan, type DecodedBatch, rejectionMessage } from './otlp_decode.ts';
-import type { SeriesRegistry, StoredOrigin } from './series.ts';
+import type { Series, SeriesRegistry, StoredOrigin } from './series.ts';
+import type { SpanIndex } from './span_index.ts';
 import { SPANS_PER_TRACE } from './sqlite_open.ts';
 import type { InsertResult } from './store.ts';
 
-/** Traces whose place in the database is remembered, per generation of two: their next spans need no look-up. */
-const REMEMBERED_TRACES = 16_384;
+/** Traces that further spans are expected for, per generation of two; a span that comes later opens its trace anew. */
+const OPEN_TRACES = 16_384;
 
-interface TraceSlot {
+interface OpenTrace {
   readonly pk: number;
-  /** The place of the next span in its trace. */
+  /** The place of its next span. */
   next: number;
+  /** Spans of the batch at hand, with their series. */
+  readonly spans: BatchSpan[];
+  readonly series: Series[];
+  bytes: number;
 }
 
 export interface SpanWriterOptions {
@@ -20,27 +27,31 @@ export interface SpanWriterOptions {
 
 export class SpanWriter {
   private readonly registry: SeriesRegistry;
+  private readonly index: SpanIndex;
   private readonly maxSpansPerTrace: number;
-  private readonly insertTrace: StatementSync;
-  private readonly insertSpan: StatementSync;
-  private readonly insertLookup: StatementSync;
-  private readonly selectTrace: StatementSync;
-  private readonly selectLastId: StatementSync;
+  private readonly insertChunk: StatementSync;
   private nextPk: number;
   private oldestPk = 0;
-  private young = new Map<string, TraceSlot>();
-  private old = new Map<string, TraceSlot>();
+  private young = new Map<string, OpenTrace>();
+  private old = new Map<string, OpenTrace>();
 
-  constructor(database: DatabaseSync, registry: SeriesRegistry, options: SpanWriterOptions) {
+  constructor(
+    database: DatabaseSync,
+    registry: SeriesRegistry,
+    index: SpanIndex,
+    options: SpanWriterOptions,
+  ) {
     this.registry = registry;
+    this.index = index;
     this.maxSpansPerTrace = Math.min(options.maxSpansPerTrace, SPANS_PER_TRACE);
-    this.insertTrace = database.prepare('INSERT INTO traces VALUES (?, ?, ?)');
-    this.insertSpan = database.prepare('INSERT INTO spans VALUES (?, ?, ?, ?, ?)');
-    this.insertLookup = database.prepare('INSERT OR IGNORE INTO lookups VALUES (?, ?)');
-    this.selectTrace = database.prepare('SELECT pk FROM traces WHERE trace_id = ?');
-    this.selectLastId = database.prepare('SELECT max(id) AS last FROM spans WHERE id >= ? AND id < ?');
-    const lastPk = Number(database.prepare('SELECT max(pk) AS last FROM traces').get()?.last ?? 0);
-    this.nextPk = Math.max(lastPk, registry.lastPk) + 1;
+    this.insertChunk = database.prepare('INSERT INTO chunks VALUES (?, ?, ?, ?)');
+    // Pks are never used twice, evicted ones included: entries of the index may still mention them.
+    this.nextPk = Math.max(Math.floor(index.lastId / SPANS_PER_TRACE), registry.lastPk) + 1;
+  }
+
+  /** The pk that the next new trace gets. */
+  get followingPk(): number {
+    return this.nextPk;
   }
 
   /** Forgets what a rolled-back transaction made untrue. */
@@ -54,32 +65,36 @@ export class SpanWriter {
     this.oldestPk = pk;
   }
 
-  /** Within a transaction. Throws what node:sqlite throws. */
+  /** Throws what node:sqlite throws. */
   insert(batch: DecodedBatch, nowMs: number): InsertResult {
-    const { bytes, spans } = batch;
     const origins = batch.origins.map((origin) => this.registry.origin(origin));
+    const touched = new Set<OpenTrace>();
     let accepted = 0;
     let withoutOrigin = 0;
     let beyondTrace = 0;
+    let bytes = 0;
     let traceId = '';
-    let slot: TraceSlot | undefined;
-    for (const span of spans) {
+    let trace: OpenTrace | undefined;
+    for (const span of batch.spans) {
       const origin = origins[span.originIndex];
       if (origin === undefined) {
         withoutOrigin += 1;
         continue;
       }
-      if (slot === undefined || span.traceId !== traceId) {
+      if (trace === undefined || span.traceId !== traceId) {
         traceId = span.traceId;
-        slot = this.slot(traceId, nowMs);
+        trace = this.open(traceId);
+        touched.add(trace);
       }
-      if (slot.next >= this.maxSpansPerTrace) {
+      if (trace.next + trace.spans.length >= this.maxSpansPerTrace) {
         beyondTrace += 1;
         continue;
       }
-      this.insertOne(bytes, span, origin, slot);
+      this.gather(span, origin, trace);
+      bytes += chunkedBytes(span.end - span.start);
       accepted += 1;
     }
+    this.writeChunks(batch.bytes, touched, bytes, nowMs);
     const rejections = new Map(batch.rejections);
     if (withoutOrigin > 0)
       rejections.set('of more distinct resources and scopes than are held', withoutOrigin);
@@ -91,46 +106,56 @@ export class SpanWriter {
     };
   }
 
-  private insertOne(bytes: Buffer, span: BatchSpan, origin: StoredOrigin, slot: TraceSlot): void {
-    this.registry.touch(origin, slot.pk);
+  private gather(span: BatchSpan, origin: StoredOrigin, trace: OpenTrace): void {
+    this.registry.touch(origin, trace.pk);
     const series = this.registry.series(origin, span.seriesKey);
     if (span.startUs > series.newestStartUs) series.newestStartUs = span.startUs;
-    this.insertSpan.run(
-      slot.pk * SPANS_PER_TRACE + slot.next,
-      series.id,
-      span.startUs,
-      span.durationUs,
-      bytes.subarray(span.start, span.end),
-    );
-    slot.next += 1;
+    const id = trace.pk * SPANS_PER_TRACE + trace.next + trace.spans.length;
+    this.index.addSpan(series.id, span.startUs, span.durationUs, id);
+    trace.spans.push(span);
+    trace.series.push(series);
+    trace.bytes += chunkedBytes(span.end - span.start);
     if (span.lookups === undefined) return;
-    for (const hash of span.lookups) this.insertLookup.run(slot.pk, hash);
+    for (const hash of span.lookups) this.index.addKey(hash, trace.pk);
   }
 
-  private slot(traceId: string, nowMs: number): TraceSlot {
+  private writeChunks(source: Buffer, traces: Iterable<OpenTrace>, bytes: number, nowMs: number): void {
+    const bodies = Buffer.allocUnsafe(bytes);
+    let at = 0;
+    for (const trace of traces) {
+      const { spans, series } = trace;
+      if (spans.length === 0) continue;
+      const start = at;
+      for (const [index, span] of spans.entries()) {
+        at = writeChunked(bodies, at, (series[index] as Series).id, source, span.start, span.end);
+      }
+      const id = trace.pk * SPANS_PER_TRACE + trace.next;
+      this.insertChunk.run(id, nowMs, spans.length, bodies.subarray(start, at));
+      trace.next += spans.length;
+      trace.bytes = 0;
+      spans.length = 0;
+      series.length = 0;
+    }
+  }
+
+  private open(traceId: string): OpenTrace {
     const held = this.young.get(traceId);
     if (held !== undefined && held.pk >= this.oldestPk) return held;
     const older = this.old.get(traceId);
-    const slot = older !== undefined && older.pk >= this.oldestPk ? older : this.findOrCreate(traceId, nowMs);
-    if (this.young.size >= REMEMBERED_TRACES) {
+    const trace = older !== undefined && older.pk >= this.oldestPk ? older : this.create(traceId);
+    if (this.young.size >= OPEN_TRACES) {
       this.old = this.young;
       this.young = new Map();
     }
-    this.young.set(traceId, slot);
-    return slot;
+    this.young.set(traceId, trace);
+    return trace;
   }
 
-  private findOrCreate(traceId: string, nowMs: number): TraceSlot {
+  private create(traceId: string): OpenTrace {
+    const pk = this.nextPk;
+    this.nextPk += 1;
     const id = Buffer.from(traceId, 'latin1');
-    const row = this.selectTrace.get(id);
-    if (row === undefined) {
-      const pk = this.nextPk;
-      this.nextPk += 1;
-      this.insertTrace.run(pk, id, nowMs);
-      return { pk, next: 0 };
-    }
-    const pk = Number(row.pk);
-    const last = this.selectLastId.get(pk * SPANS_PER_TRACE, (pk + 1) * SPANS_PER_TRACE)?.last;
-    return { pk, next: last === null || last === undefined ? 0 : (Number(last) % SPANS_PER_TRACE) + 1 };
+    this.index.addKey(lookupHash(TRACE_ID_KEY, id, 0, id.length), pk);
+    return { pk, next: 0, spans: [], series: [], bytes: 0 };
   }
 }

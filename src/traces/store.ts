@@ -200,5 +200,5 @@ export const DEFAULT_STORE_OPTIONS: Omit<TraceStoreOptions, 'path'> = {
   maxSpansPerTrace: 20_000,
   maxSeries: 20_000,
   maxOrigins: 5_000,
-  scanLimit: 200_000,
+  scanLimit: 1_000_000,
 };
