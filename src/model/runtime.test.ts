@@ -11,6 +11,7 @@ import { ModelLoadError } from './model_problem.ts';
 import { encodeOnnx, type OnnxGraph } from './onnx_writer.ts';
 import { openSession, type RuntimeSession } from './runtime.ts';
 import { RUNTIME_ENVIRONMENT } from './runtime_environment.ts';
+import { explainLoadError } from './runtime_errors.ts';
 
 interface OpenedModel extends AsyncDisposable {
   readonly session: RuntimeSession;
@@ -239,6 +240,16 @@ describe('a model that does not load says why in one line', () => {
       { code, model: 'm', version: '1', path: 'm/1/model.onnx', message: expect.stringMatching(expected) },
     ]);
     expect(problems[0]?.message).not.toMatch(/\n|\/tmp|onnxruntime_src|vitrine-models-/);
+  });
+
+  it('also when nobody has met the reason before, without paths of the machine', () => {
+    const message =
+      'Load model from /srv/models/m/1/model.onnx failed:/onnxruntime_src/core/x.cc:1 void f(int) Odd "/srv/y/z.bin"\nand so on';
+    expect(explainLoadError(new Error(message))).toEqual({
+      code: 'load',
+      message: 'the runtime refused it: Odd "z.bin" and so on',
+    });
+    expect(explainLoadError(new Error('x'.repeat(9999))).message.length).toBeLessThan(400);
   });
 
   it('weights behind a link that leaves the folder', async () => {
