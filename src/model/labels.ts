@@ -3,9 +3,9 @@ import { readFile, realpath, stat } from 'node:fs/promises';
 import { isAbsolute, join, normalize, relative, sep } from 'node:path';
 
 /** A labels file beyond this is refused. */
-export const LABELS_LIMIT_BYTES = 4 * 1024 * 1024;
+const LABELS_LIMIT_BYTES = 4 * 1024 * 1024;
 
-export type LabelsResult =
+type LabelsResult =
   | {
       readonly labels: readonly string[];
       /** Changes when the file changes. */

@@ -63,11 +63,11 @@ const MANIFEST = z.strictObject({
 
 type ManifestData = z.infer<typeof MANIFEST>;
 
-export type PreprocessSpec = z.infer<typeof PREPROCESS>;
-export type PostprocessSpec = z.infer<typeof POSTPROCESS>;
+type PreprocessSpec = z.infer<typeof PREPROCESS>;
+type PostprocessSpec = z.infer<typeof POSTPROCESS>;
 
 /** Where a key stands: a file relative to the repository and a 1-based line. */
-export interface ManifestLocation {
+interface ManifestLocation {
   readonly path: string;
   readonly line: number;
 }

@@ -24,7 +24,7 @@ const ELEMENT_TYPE: Readonly<Record<Datatype | 'BF16', number>> = {
 };
 
 /** An input or output of the graph. A dimension is a size, or a name where it varies. */
-export interface OnnxValue {
+interface OnnxValue {
   readonly name: string;
   readonly datatype: Datatype | 'BF16';
   readonly shape: readonly (number | string)[];

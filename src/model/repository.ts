@@ -27,7 +27,7 @@ export interface RepositoryLimits {
   readonly maxVersionsPerModel: number;
 }
 
-export const DEFAULT_REPOSITORY_LIMITS: RepositoryLimits = { maxModels: 1000, maxVersionsPerModel: 100 };
+const DEFAULT_REPOSITORY_LIMITS: RepositoryLimits = { maxModels: 1000, maxVersionsPerModel: 100 };
 
 /** One version of a model that can be loaded; plain data, for the thread that loads it. */
 export interface ModelEntry {
@@ -55,7 +55,7 @@ export interface RepositoryScan {
   readonly problems: readonly ModelProblem[];
 }
 
-export interface RepositoryDiff {
+interface RepositoryDiff {
   readonly added: readonly ModelEntry[];
   /** The files of a version changed: load the new entry, then drop the old. */
   readonly changed: readonly { readonly before: ModelEntry; readonly after: ModelEntry }[];

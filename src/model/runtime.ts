@@ -37,7 +37,7 @@ const TYPE_OF = Object.fromEntries(
   Object.entries(DATATYPE_OF).map(([type, datatype]) => [datatype, type]),
 ) as Readonly<Record<Datatype, OrtTensor.Type>>;
 
-export interface SessionOptions {
+interface SessionOptions {
   /** Threads that one run of this session uses, from 1. */
   readonly intraOpThreads: number;
 }

@@ -3,7 +3,7 @@ import { VitrineError } from '../contract/errors.ts';
 import { describeShape, type Tensor } from '../contract/tensors.ts';
 import type { PostprocessPlan } from './model_info.ts';
 
-export type TopLabelPlan = Extract<PostprocessPlan, { readonly type: 'top_label' }>;
+type TopLabelPlan = Extract<PostprocessPlan, { readonly type: 'top_label' }>;
 
 /**
  * Built once per model: encodes the labels. Of equal values the first class wins. A row without any number

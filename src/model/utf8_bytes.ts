@@ -9,7 +9,7 @@ import type { Tensor, TensorMetadata } from '../contract/tensors.ts';
 import type { PreprocessPlan } from './model_info.ts';
 import type { PreparedQuery } from './pipelines.ts';
 
-export type Utf8BytesPlan = Extract<PreprocessPlan, { readonly type: 'utf8_bytes' }>;
+type Utf8BytesPlan = Extract<PreprocessPlan, { readonly type: 'utf8_bytes' }>;
 
 /** Elements of one padded tensor at most: 128 MiB as INT64. Bounds what one long text costs beside many short. */
 export const PADDED_ELEMENTS_LIMIT = 2 ** 24;
