@@ -160,7 +160,7 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
     const { ports } = await started;
     if (stopping) return;
     health.clear('start');
-    log.info(`${name} ${index} is ready`, { ports });
+    log.info(`${name} ${index} is ready`, { ports, pid: process.pid });
     await tell({ type: 'ready', name, index, ports });
   } catch (error) {
     if (stopping) return;
