@@ -228,12 +228,17 @@ test('a child that does not drain is killed when the grace is over', async () =>
   expect(tree.positions('closed')).toEqual(['console 0']);
 });
 
-test('a second signal forces', async () => {
-  tree = new Tree([{ ...gateway, mode: 'stuck', after: [] }], { graceMs: 600_000 });
+test('a signal that arrives twice at once is one wish, and one that comes later forces', async () => {
+  tree = new Tree([console_, { ...gateway, mode: 'stuck', after: [] }], { graceMs: 600_000 });
   await tree.next({ label: 'gateway 0', state: 'ready' });
   process.kill(tree.pid, 'SIGTERM');
-  await tree.next({ label: 'gateway 0', state: 'draining' });
   process.kill(tree.pid, 'SIGTERM');
+  await tree.next({ label: 'gateway 0', state: 'draining' });
+  const repeat = setInterval(() => process.kill(tree?.pid ?? 0, 'SIGTERM'), 100);
+  await tree.next({ message: 'stopping by force' });
+  clearInterval(repeat);
+  expect(tree.positions('draining')).toEqual(['tree']);
+  expect(tree.lines.filter((line) => line.state === 'backoff')).toEqual([]);
   expect(await exitCode(tree.process)).toBe(1);
   await tree.gone;
 });

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { LineCounter, parseDocument } from 'yaml';
+import { nearestName } from '../contract/nearest_name.ts';
 import { type Config, eachSetting, yamlKey } from './settings.ts';
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -17,25 +18,9 @@ export class ConfigError extends Error {
   }
 }
 
-/** Edit distance, for the nearest known name; both texts are short by construction. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i += 1) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j += 1) {
-      const substitution = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(substitution, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
-}
-
-function nearest(name: string, known: readonly string[]): string {
-  const best = known
-    .map((candidate) => ({ candidate, away: distance(name.slice(0, 80), candidate) }))
-    .sort((a, b) => a.away - b.away)[0];
-  return best && best.away <= 6 ? `; did you mean ${best.candidate}?` : '';
+function suggestion(name: string, known: Iterable<string>): string {
+  const nearest = nearestName(name, known);
+  return nearest === undefined ? '' : `; did you mean ${nearest}?`;
 }
 
 interface FileValue {
@@ -73,7 +58,7 @@ function readFile(path: string, problems: string[]): Map<string, FileValue> {
       const entry = known.get(`${room}.${key}`);
       if (!entry) {
         problems.push(
-          `${path}:${line}: ${room}.${key} is not a setting${nearest(`${room}.${key}`, [...known.keys()])}`,
+          `${path}:${line}: ${room}.${key} is not a setting${suggestion(`${room}.${key}`, known.keys())}`,
         );
         continue;
       }
@@ -121,7 +106,7 @@ export function loadConfig(env: Environment = process.env, overrides: DeepPartia
   }
   for (const variable of Object.keys(env)) {
     if (variable.startsWith('VITRINE_') && !variables.has(variable)) {
-      problems.push(`${variable}: is not a setting${nearest(variable, [...variables])}`);
+      problems.push(`${variable}: is not a setting${suggestion(variable, variables)}`);
     }
   }
   if (problems.length > 0) throw new ConfigError(problems);

@@ -16,6 +16,7 @@ import {
 } from '../contract/messages.ts';
 import type { Health } from './health.ts';
 import { StartupError } from './startup_error.ts';
+import { createStopSignals } from './stop_signals.ts';
 
 /** In argv of every process that a supervisor started. */
 export const SUPERVISED_FLAG = '--supervised';
@@ -148,12 +149,10 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
     process.on('disconnect', () => void stop('the supervisor is gone', definition.graceMs));
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   } else {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-      process.on(signal, () => {
-        if (stopping) process.exit(EXIT_FAILED);
-        void stop(signal, definition.graceMs);
-      });
-    }
+    createStopSignals({
+      first: (signal) => void stop(signal, definition.graceMs),
+      again: () => process.exit(EXIT_FAILED),
+    });
   }
 
   try {

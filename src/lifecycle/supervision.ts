@@ -195,7 +195,13 @@ export function createSupervision(
 
   const stop = (): Promise<SupervisionEnd> => {
     if (stopping === undefined) void end('asked');
-    else for (const process of processes) process.kill();
+    else {
+      for (const process of processes) {
+        // A process whose phase has not come yet would otherwise count as one that died.
+        process.drain(0);
+        process.kill();
+      }
+    }
     return ended.promise;
   };
 

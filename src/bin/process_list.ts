@@ -1,0 +1,106 @@
+/** The processes of one machine, as the configuration asks for them. */
+import { childEnvironment, type SettingValues } from '../config/child_environment.ts';
+import type { Config } from '../config/settings.ts';
+import type { Ports } from '../contract/messages.ts';
+import type { ProcessSpec } from '../lifecycle/supervision.ts';
+
+/** Gateways stop taking queries first, workers finish them, and the console receives the last spans. */
+const PHASE = { gateway: 1, worker: 2, console: 3 } as const;
+
+export interface ProcessListOptions {
+  /** The gateways' port, which the supervisor has claimed when several share it. */
+  readonly gatewayPort: number;
+  readonly gatewayCount: number;
+}
+
+type PortsOf = (name: string, index: number) => Ports | undefined;
+
+function entry(name: string): string {
+  return new URL(`./${name}.ts`, import.meta.url).pathname;
+}
+
+/** Processes start at once; the others wait for the console only where its port is not known before. */
+export function processList(config: Config, options: ProcessListOptions): readonly ProcessSpec[] {
+  const { console: console_, gateway, worker } = config;
+  const afterConsole = console_.enabled && console_.otlpPort === 0 ? ['console'] : [];
+
+  const environment = (portsOf: PortsOf, values: SettingValues) => {
+    const otlpPort = portsOf('console', 0)?.otlp ?? console_.otlpPort;
+    return childEnvironment(
+      values,
+      console_.enabled && otlpPort !== 0 ? { otlpPort, token: console_.token } : undefined,
+    );
+  };
+
+  const consoles: ProcessSpec[] = console_.enabled
+    ? [
+        {
+          name: 'console',
+          index: 0,
+          after: [],
+          drainPhase: PHASE.console,
+          essential: false,
+          program: (portsOf) => {
+            const ports = portsOf('console', 0);
+            return {
+              modulePath: entry('console'),
+              env: environment(portsOf, {
+                console: {
+                  httpPort: ports?.http ?? console_.httpPort,
+                  otlpPort: ports?.otlp ?? console_.otlpPort,
+                },
+              }),
+            };
+          },
+        },
+      ]
+    : [];
+
+  const workers = gateway.workers.length > 0 ? 0 : worker.count;
+  const workerSpecs = Array.from({ length: workers }, (_, position): ProcessSpec => {
+    const index = position + 1;
+    return {
+      name: 'worker',
+      index,
+      after: afterConsole,
+      drainPhase: PHASE.worker,
+      essential: false,
+      program: (portsOf) => {
+        // A restarted worker takes the port that it had, which the gateways know.
+        const port = portsOf('worker', index)?.http;
+        return {
+          modulePath: entry('worker'),
+          env: environment(portsOf, {
+            worker: { index, basePort: port === undefined ? worker.basePort : port - index },
+          }),
+        };
+      },
+    };
+  });
+
+  const gateways = Array.from({ length: options.gatewayCount }, (_, index): ProcessSpec => {
+    return {
+      name: 'gateway',
+      index,
+      after: afterConsole,
+      drainPhase: PHASE.gateway,
+      essential: true,
+      program: (portsOf) => {
+        const ports = portsOf('gateway', index);
+        const metrics = ports?.metrics;
+        return {
+          modulePath: entry('gateway'),
+          env: environment(portsOf, {
+            gateway: {
+              index,
+              count: options.gatewayCount,
+              httpPort: ports?.http ?? options.gatewayPort,
+              metricsPort: metrics === undefined ? gateway.metricsPort : metrics - index,
+            },
+          }),
+        };
+      },
+    };
+  });
+  return [...consoles, ...workerSpecs, ...gateways];
+}
