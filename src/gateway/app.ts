@@ -11,6 +11,7 @@ import type { Health } from '../lifecycle/health.ts';
 import { controlCall } from './control_call.ts';
 import type { GatewayCore } from './core.ts';
 import type { Exchange } from './exchange.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import { modelNotReady, noWorker, unknownName } from './refusals.ts';
 import type { WorkerLink } from './worker_link.ts';
 
@@ -28,6 +29,7 @@ export interface AppDeps {
 }
 
 const SERVER_NAME = 'vitrine';
+const SMALL_BODY_LIMIT_BYTES = 4096;
 const MODEL = '/v2/models/:model';
 const VERSION = `${MODEL}/versions/:version`;
 
@@ -90,7 +92,7 @@ export function createApp(deps: AppDeps): Express {
     const metadata: ServerMetadata = {
       name: SERVER_NAME,
       version: core.options.version,
-      extensions: [...OIP_EXTENSIONS, 'model_repository'],
+      extensions: OIP_EXTENSIONS,
     };
     response.json(metadata);
   });
@@ -129,8 +131,10 @@ export function createApp(deps: AppDeps): Express {
   app.get(MODEL, metadata);
   app.get(VERSION, metadata);
 
-  app.post('/v2/repository/index', (_, response) => {
-    response.json(table.index());
+  app.post('/v2/repository/index', async (request, response) => {
+    const asked = await readSmallJson(request);
+    const onlyReady = (asked as { ready?: unknown } | null | undefined)?.ready === true;
+    response.json(table.index().filter((entry) => !onlyReady || entry.state === 'READY'));
   });
 
   app.get('/', (request, response) => {
@@ -171,11 +175,35 @@ export function createApp(deps: AppDeps): Express {
       response.destroy();
       return;
     }
+    if (!request.complete) lingerThenCut(request);
     if (error.retryAfterS !== undefined)
       response.setHeader('retry-after', String(Math.ceil(error.retryAfterS)));
     response.status(error.status).json(errorBody(error));
   });
   return app;
+}
+
+/** A body that is no query: JSON, or nothing. @throws VitrineError `payload_too_large`, `invalid_json` */
+async function readSmallJson(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // Left intact when it is too long, so that the refusal can be answered.
+  for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+    bytes += chunk.length;
+    if (bytes > SMALL_BODY_LIMIT_BYTES) {
+      throw new VitrineError(
+        'payload_too_large',
+        `the body of this route has at most ${SMALL_BODY_LIMIT_BYTES} bytes`,
+      );
+    }
+    chunks.push(chunk);
+  }
+  if (bytes === 0) return undefined;
+  try {
+    return JSON.parse(Buffer.concat(chunks).toString('utf8'));
+  } catch {
+    throw new VitrineError('invalid_json', 'the body must be JSON, such as {"ready": true}, or empty');
+  }
 }
 
 /** The router's own complaint: a path with a broken percent-encoding. */

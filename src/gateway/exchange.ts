@@ -30,10 +30,11 @@ import type { GatewayQuery } from '../telemetry/gateway_query.ts';
 import { Attempt, type AttemptOwner, type AttemptResult } from './attempt.ts';
 import type { GatewayCore } from './core.ts';
 import type { Verdict } from './discovery.ts';
-import { announcedBytes, answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
-import { lingerThenCut } from './linger.ts';
+import { type BodyOwner, IncomingBody } from './incoming_body.ts';
+import { answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { ModelRoute } from './model_table.ts';
-import { bodyKey } from './quarantine.ts';
+import { Probation } from './probation.ts';
 import {
   badWorkerAnswer,
   cancelled,
@@ -41,8 +42,6 @@ import {
   modelNotReady,
   noWorker,
   overloaded,
-  quarantined,
-  tooLarge,
   unknownName,
   workerLost,
 } from './refusals.ts';
@@ -71,7 +70,7 @@ const DURING: Readonly<Record<State, string>> = {
   closed: '',
 };
 
-export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
+export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
   readonly request: IncomingMessage;
   readonly response: ServerResponse;
   readonly query: GatewayQuery | undefined;
@@ -87,21 +86,15 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
   #deadline: NodeJS.Timeout | undefined;
   #patience: NodeJS.Timeout | undefined;
 
-  #chunks: Buffer[] = [];
-  #arrivedBytes = 0;
+  #incoming: IncomingBody | undefined;
   #body: Buffer = EMPTY;
   #admitted = false;
-  #heldBytes = 0;
 
   #attempt: Attempt | undefined;
   #attempts = 0;
   #sentAttempts = 0;
   avoid: WorkerLink | undefined;
-  needsLane = false;
-  /** The worker whose probation lane this query is in. */
-  #laneOf: WorkerLink | undefined;
-  /** The body's key in quarantine; empty until it had to be known. */
-  #key = '';
+  #probation: Probation | undefined;
 
   #status = 0;
   #error: VitrineError | undefined;
@@ -154,56 +147,25 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
     if (route?.unavailableBecause !== undefined) throw modelNotReady(route);
     this.#timeoutMs =
       callerTimeoutMs(headers[REQUEST_TIMEOUT_MS], options.maxTimeoutMs) ??
-      route?.defaultTimeoutMs ??
-      options.defaultTimeoutMs;
+      Math.min(route?.defaultTimeoutMs ?? options.defaultTimeoutMs, options.maxTimeoutMs);
     this.#deadline = setTimeout(expire, this.#timeoutMs, this);
-    const announced = announcedBytes(headers);
-    if (announced !== undefined && announced > options.bodyLimitBytes) throw tooLarge(options.bodyLimitBytes);
+    const incoming = new IncomingBody(this.request, admission, options.bodyLimitBytes);
+    this.#incoming = incoming;
+    incoming.reserve();
     if (!admission.enter()) throw overloaded(`${options.inFlightLimit} queries are in flight`);
     this.#admitted = true;
-    if (announced !== undefined) this.#hold(announced);
     if (this.#expectsContinue) this.response.writeContinue();
     this.#state = 'receiving';
-    if (announced === 0) {
-      this.#received();
-      return;
-    }
-    this.request.on('data', (chunk: Buffer) => this.#arrived(chunk));
-    this.request.on('end', () => this.#received());
+    incoming.read(this);
   }
 
-  /** @throws VitrineError `overloaded` */
-  #hold(bytes: number): void {
-    if (!this.#core.admission.hold(bytes)) {
-      throw overloaded(`${this.#core.options.bodiesInFlightLimitBytes} bytes of bodies are in flight`);
-    }
-    this.#heldBytes += bytes;
+  bodyRefused(error: VitrineError): void {
+    this.refuse(error);
   }
 
-  #arrived(chunk: Buffer): void {
+  bodyReceived(body: Buffer): void {
     if (this.#state !== 'receiving') return;
-    this.#arrivedBytes += chunk.length;
-    if (this.#arrivedBytes > this.#heldBytes) {
-      // Chunked: the length is known only as it comes.
-      const { bodyLimitBytes } = this.#core.options;
-      if (this.#arrivedBytes > bodyLimitBytes) {
-        this.refuse(tooLarge(bodyLimitBytes));
-        return;
-      }
-      try {
-        this.#hold(this.#arrivedBytes - this.#heldBytes);
-      } catch (error) {
-        this.refuse(error);
-        return;
-      }
-    }
-    this.#chunks.push(chunk);
-  }
-
-  #received(): void {
-    if (this.#state !== 'receiving') return;
-    this.#body = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
-    this.#chunks = [];
+    this.#body = body;
     this.query?.mark('receive');
     this.#state = 'entering';
     if (this.#core.faults?.active) this.#struck('admit', () => this.#admit());
@@ -213,22 +175,22 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
   #admit(): void {
     const { quarantine } = this.#core;
     if (quarantine.mayKnow(this.#body.length)) {
-      this.#key = bodyKey(this.#model, this.#body);
+      this.#probation = new Probation(quarantine, this.#model, this.#body);
       if (this.#refusedAsQuarantined()) return;
     }
     this.query?.mark('admit');
     this.#choose();
   }
 
-  /** Looks the known body up again, since its standing may have changed: refuses it, or sets the lane that it needs. */
   #refusedAsQuarantined(): boolean {
-    const { quarantine } = this.#core;
-    const nowMs = performance.now();
-    const standing = quarantine.standing(this.#key, nowMs);
-    this.needsLane = standing === 'suspect';
-    if (standing !== 'quarantined') return false;
-    this.refuse(quarantined(quarantine.leftMs(this.#key, nowMs)));
+    const refusal = this.#probation?.look();
+    if (refusal === undefined) return false;
+    this.refuse(refusal);
     return true;
+  }
+
+  get needsLane(): boolean {
+    return this.#probation?.needsLane ?? false;
   }
 
   get workers(): readonly WorkerLink[] {
@@ -276,7 +238,7 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
   losePatience(): void {
     if (this.#state !== 'routing') return;
     const waitedForLane = this.needsLane;
-    this.needsLane = false;
+    this.#probation?.goWithoutLane();
     const worker = this.#core.routing.take(this);
     if (worker !== undefined) {
       this.#core.routing.leave(this);
@@ -288,11 +250,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
 
   assigned(worker: WorkerLink): void {
     clearTimeout(this.#patience);
-    if (this.#key !== '' && this.#refusedAsQuarantined()) return;
-    if (this.needsLane) {
-      worker.lane = this;
-      this.#laneOf = worker;
-    }
+    if (this.#refusedAsQuarantined()) return;
+    this.#probation?.enterLane(worker);
     if (this.#core.faults?.active) this.#struck('route', () => this.#send(worker));
     else this.#send(worker);
   }
@@ -329,9 +288,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
         const report = parseWorkerReport(single(headers[WORKER_REPORT]));
         attempt.record?.end({ outcome: status < 400 ? 'ok' : 'error', status, report }, nowMs);
         this.#leaveLane();
-        if (this.#key !== '') this.#core.quarantine.absolve(this.#key);
-        this.#core.admission.holdAnswer(body.length);
-        this.#heldBytes += body.length;
+        this.#probation?.answered();
+        this.#incoming?.holdAnswer(body.length);
         const pass = (): void => this.#answer(status, answerHeaders(headers, body.length), body);
         if (this.#core.faults?.active) this.#struck('respond', pass);
         else pass();
@@ -369,11 +327,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
     if (this.#state !== 'judging') return;
     const { quarantine } = this.#core;
     if (verdict === 'gone' && quarantine.enabled) {
-      const nowMs = performance.now();
-      if (this.#key === '') this.#key = bodyKey(this.#model, this.#body);
-      if (this.#laneOf === worker) quarantine.condemn(this.#key, this.#body.length, nowMs);
-      else quarantine.suspect(this.#key, this.#body.length, nowMs);
-      this.#leaveLane();
+      this.#probation ??= new Probation(quarantine, this.#model, this.#body);
+      this.#probation.crashed(worker);
       if (this.#refusedAsQuarantined()) return;
     }
     this.#leaveLane();
@@ -384,11 +339,7 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
   }
 
   #leaveLane(): void {
-    const worker = this.#laneOf;
-    if (worker === undefined) return;
-    this.#laneOf = undefined;
-    worker.lane = undefined;
-    this.#core.routing.serve();
+    if (this.#probation?.leaveLane() === true) this.#core.routing.serve();
   }
 
   /** The deadline passed. */
@@ -421,7 +372,6 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
         break;
       case 'receiving':
         this.query?.mark('receive', nowMs);
-        this.#chunks = [];
         break;
       case 'routing':
         this.#core.routing.leave(this);
@@ -434,6 +384,7 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
         this.query?.mark('route', nowMs);
         break;
     }
+    this.#incoming?.stop();
     clearTimeout(this.#patience);
     this.#attempt?.cancel();
     this.#leaveLane();
@@ -467,9 +418,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner {
     }
     this.#state = 'closed';
     this.#body = EMPTY;
-    const { admission } = this.#core;
-    admission.release(this.#heldBytes);
-    if (this.#admitted) admission.leave();
+    this.#incoming?.release();
+    if (this.#admitted) this.#core.admission.leave();
     this.query?.finish({
       status: this.#status,
       error: this.#error,
