@@ -101,7 +101,10 @@ describe('processes killed under load', () => {
     process.kill(service.pid('worker', 1), 'SIGKILL');
     await service.line(({ msg }) => /worker 1/.test(msg) && /restart|ended|exited|died|killed/i.test(msg));
     const answer = await ask(service);
-    const trace = await service.client.trace(answer.traceId ?? '', service.consoleUrl, { waitMs: 10_000 });
+    const trace = await service.client.trace(answer.traceId ?? '', service.consoleUrl, {
+      waitMs: 10_000,
+      until: ({ spans }) => spans.some((span) => span.service === 'vitrine-gateway'),
+    });
     const query = trace.spans.find((span) => span.service === 'vitrine-gateway' && span.kind === 'server');
     expect(query?.attributes.get(ATTR.outcome)).toBe('ok');
     const { route = 0 } = answer.serverTiming;
