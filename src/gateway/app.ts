@@ -8,10 +8,10 @@ import { asVitrineError, VitrineError } from '../contract/errors.ts';
 import { OIP_EXTENSIONS, type ServerMetadata } from '../contract/oip.ts';
 import { errorBody } from '../contract/oip_error.ts';
 import type { Health } from '../lifecycle/health.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import { controlCall } from './control_call.ts';
 import type { GatewayCore } from './core.ts';
 import type { Exchange } from './exchange.ts';
-import { lingerThenCut } from '../lifecycle/linger.ts';
 import { modelNotReady, noWorker, unknownName } from './refusals.ts';
 import type { WorkerLink } from './worker_link.ts';
 

@@ -2,7 +2,7 @@
  * One try at one worker: the request on a connection, and what came of it. Ends exactly once, in one of the
  * ways of AttemptResult, and gives the connection back.
  */
-import type { Client, Dispatcher } from 'undici';
+import { type Client, type Dispatcher, errors } from 'undici';
 import type { GatewayAttempt } from '../telemetry/gateway_query.ts';
 import type { WorkerLink } from './worker_link.ts';
 
@@ -108,7 +108,9 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   onResponseError(_: Dispatcher.DispatchController | null, error: Error): void {
     const code = (error as NodeJS.ErrnoException).code ?? '';
-    if (GARBAGE.has(code) || code.startsWith('HPE_')) this.#end({ type: 'garbage', detail: code });
+    const unparsable = error instanceof errors.HTTPParserError;
+    if (unparsable || GARBAGE.has(code))
+      this.#end({ type: 'garbage', detail: unparsable ? error.name : code });
     else this.#end({ type: 'lost', sent: this.#sent });
   }
 

@@ -26,13 +26,13 @@ import {
 } from '../contract/headers.ts';
 import { errorBody } from '../contract/oip_error.ts';
 import { parseWorkerReport } from '../contract/worker_report.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { GatewayQuery } from '../telemetry/gateway_query.ts';
 import { Attempt, type AttemptOwner, type AttemptResult } from './attempt.ts';
 import type { GatewayCore } from './core.ts';
 import type { Verdict } from './discovery.ts';
 import { type BodyOwner, IncomingBody } from './incoming_body.ts';
 import { answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
-import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { ModelRoute } from './model_table.ts';
 import { Probation } from './probation.ts';
 import {
