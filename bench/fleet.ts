@@ -1,0 +1,83 @@
+/** One gateway and one worker as they are run, started for a measurement. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createClient } from '../src/client/client.ts';
+import type { Machine } from './machine.ts';
+import { entry, type RunningProcess, startProcess } from './processes.ts';
+
+const READY_CHECK_INTERVAL_MS = 20;
+const READY_CHECKS_LIMIT = 1500;
+
+export interface FleetPlan {
+  /** Tells the logs of several fleets apart. */
+  readonly name: string;
+  readonly repository: string;
+  /** Where spans go; undefined turns telemetry off altogether. */
+  readonly otlpPort: number | undefined;
+  readonly gatewayRole?: number;
+  readonly workerRole?: number;
+  /** Folder for CPU profiles, written when the fleet stops. */
+  readonly profileFolder?: string;
+}
+
+export interface Fleet extends AsyncDisposable {
+  readonly gateway: RunningProcess;
+  readonly worker: RunningProcess;
+  readonly url: string;
+  readonly workerUrl: string;
+}
+
+/** Settings that send telemetry to a port of this machine, or turn it off. */
+export function telemetryEnvironment(otlpPort: number | undefined): Record<string, string> {
+  return otlpPort === undefined
+    ? { VITRINE_TELEMETRY_ENABLED: 'false' }
+    : { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${otlpPort}` };
+}
+
+export function profileOptions(folder: string | undefined): string[] {
+  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
+}
+
+/** @throws Error when a process does not start, or the gateway does not find its worker */
+export async function startFleet(machine: Machine, folder: string, plan: FleetPlan): Promise<Fleet> {
+  await using opened = new AsyncDisposableStack();
+  const env = telemetryEnvironment(plan.otlpPort);
+  const nodeOptions = profileOptions(plan.profileFolder);
+  const worker = opened.use(
+    await startProcess(machine, folder, {
+      name: `${plan.name}-worker`,
+      module: entry('worker'),
+      env: { ...env, VITRINE_WORKER_BASE_PORT: '0', VITRINE_WORKER_MODEL_REPOSITORY: plan.repository },
+      nodeOptions,
+      ...(plan.workerRole === undefined ? {} : { role: plan.workerRole }),
+    }),
+  );
+  const workerUrl = `http://127.0.0.1:${worker.ports.http}`;
+  const gateway = opened.use(
+    await startProcess(machine, folder, {
+      name: `${plan.name}-gateway`,
+      module: entry('gateway'),
+      env: {
+        ...env,
+        VITRINE_GATEWAY_HTTP_PORT: '0',
+        VITRINE_GATEWAY_METRICS_PORT: '0',
+        VITRINE_GATEWAY_WORKERS: workerUrl,
+      },
+      nodeOptions,
+      ...(plan.gatewayRole === undefined ? {} : { role: plan.gatewayRole }),
+    }),
+  );
+  const url = `http://127.0.0.1:${gateway.ports.http}`;
+  await becomeReady(url);
+  const held = opened.move();
+  return { gateway, worker, url, workerUrl, [Symbol.asyncDispose]: () => held.disposeAsync() };
+}
+
+/** Resolves when the service at this address can take queries. */
+export async function becomeReady(url: string): Promise<void> {
+  await using client = createClient({ url });
+  for (let check = 0; check < READY_CHECKS_LIMIT; check += 1) {
+    if (await client.serverReady().catch(() => false)) return;
+    await sleep(READY_CHECK_INTERVAL_MS);
+  }
+  throw new Error(`the service at ${url} did not become ready`);
+}
