@@ -41,7 +41,10 @@ if (Number(process.versions.node.split('.')[0]) >= MAJOR_NEEDED) {
     process.exit(1);
   }
   const entry = fileURLToPath(new URL('./vitrine.ts', import.meta.url));
-  const child = spawn(binary, [entry, ...process.argv.slice(2)], { stdio: 'inherit' });
+  const child = spawn(binary, [entry, ...process.argv.slice(2)], {
+    // The channel lets the child notice that we were killed.
+    stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
+  });
   // A terminal signals the whole process group, so the child has its own; from elsewhere we are its only address.
   for (const signal of FORWARDED) process.on(signal, () => child.kill(signal));
   child.on('error', (error) => {

@@ -19,6 +19,8 @@ export async function superviseUntilEnd(supervision: Supervision, log: Log): Pro
       void supervision.stop();
     },
   });
+  // `vitrine up` holds a channel to us, so that we end with it even when it is killed.
+  process.once('disconnect', () => void supervision.stop());
   const { cause, clean, message } = await supervision.ended;
   if (cause === 'asked') return clean ? EXIT_OK : EXIT_FAILED;
   log.error(message ?? 'nothing is left to supervise');
