@@ -19,6 +19,7 @@ import { validateInputs } from '../contract/oip_validate.ts';
 import { type Tensor, VARIABLE_DIMENSION } from '../contract/tensors.ts';
 import type { WireMessage } from '../contract/wire_write.ts';
 import type { Faults } from '../lifecycle/faults.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { WorkerQuery } from '../telemetry/worker_query.ts';
 import { answer, errorAnswer, messageHeaders } from './answer.ts';
@@ -239,7 +240,7 @@ export function createInfer(deps: InferDeps, options: InferOptions): Infer {
     const { error, headers, body } = errorAnswer(thrown);
     exchange.error = error;
     if (error.code === 'internal') telemetry.log.error('a query failed', { error: thrown });
-    if (!request.complete) headers.push('connection', 'close');
+    if (!request.complete) lingerThenCut(request);
     if (query !== undefined) headers.push(WORKER_REPORT, query.report());
     answer(response, error.status, headers, body);
   };

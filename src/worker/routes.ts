@@ -8,6 +8,7 @@ import { KEEP_LIMIT, KEEP_LIMIT_BYTES, KEEP_PATH, parseKeepVerdicts } from '../c
 import { OIP_EXTENSIONS, type ServerMetadata } from '../contract/oip.ts';
 import type { Health } from '../lifecycle/health.ts';
 import { bearerToken, createHostCheck, createSecretCheck, hostRefusal } from '../lifecycle/http_guard.ts';
+import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { answer, answerJson, errorAnswer } from './answer.ts';
 import type { Infer } from './infer.ts';
@@ -198,7 +199,7 @@ export function createRoutes(
   });
   app.use((thrown: unknown, request: Request, response: Response, _next: NextFunction) => {
     const { error, headers, body } = errorAnswer(translate(thrown, deps));
-    if (!request.complete) headers.push('connection', 'close');
+    if (!request.complete) lingerThenCut(request);
     answer(response, error.status, headers, body);
   });
   return (request, response) => {

@@ -32,6 +32,8 @@ export interface WorkerServiceOptions {
   readonly bodyLimitBytes: number;
   readonly maxRowsPerQuery: number;
   readonly defaultTimeoutMs: number;
+  /** Told of the port as soon as it is open, before any model is ready. */
+  readonly listening?: (port: number) => void;
 }
 
 export interface WorkerServiceDeps {
@@ -70,6 +72,7 @@ export async function createWorkerService(
     token: options.secret,
     tokenSetting: 'VITRINE_WORKER_SECRET',
   });
+  health.obstruct('models', 'models are loading');
   const scan = await scanRepository(options.modelRepository);
   const spawn = deps.spawn ?? ((buffer) => spawnInferenceThread({ faults: buffer }));
   await using opened = new AsyncDisposableStack();
@@ -119,7 +122,7 @@ export async function createWorkerService(
       },
     ),
   );
-  health.obstruct('models', 'models are loading');
+  options.listening?.(listener.port);
   await models.loadAll();
   health.clear('models');
   const resources = opened.move();
