@@ -45,8 +45,8 @@ export async function createLogger(options: LoggerOptions): Promise<Logger> {
   const stream = pretty
     ? (await import('pino-pretty')).default({
         colorize: process.stdout.isTTY,
-        ignore: 'pid,hostname,service.name,service.instance.id',
-        messageFormat: '{service.instance.id}: {msg}',
+        ignore: 'pid,hostname,service\\.name,service\\.instance\\.id',
+        messageFormat: (line, key) => `${String(line['service.instance.id'])}: ${String(line[key])}`,
         singleLine: true,
         translateTime: 'HH:MM:ss.l',
         sync: true,
