@@ -65,3 +65,42 @@ export function lookupHashOfText(keyIndex: number, text: string): number | undef
   const bytes = Buffer.from(text);
   return bytes.length > INDEXED_VALUE_LIMIT_BYTES ? undefined : lookupHash(keyIndex, bytes, 0, bytes.length);
 }
+
+/** An indexed key as bytes. */
+export interface IndexedKey {
+  readonly key: Buffer;
+  /** In FACET_KEYS or LOOKUP_KEYS. */
+  readonly index: number;
+  readonly lookup: boolean;
+}
+
+/** Indexed keys by length: most attributes are told apart by that alone. */
+const INDEXED_KEYS_BY_LENGTH: readonly (readonly IndexedKey[])[] = (() => {
+  const table: IndexedKey[][] = [];
+  const add = (key: string, index: number, lookup: boolean): void => {
+    const bytes = Buffer.from(key);
+    while (table.length <= bytes.length) table.push([]);
+    table[bytes.length]?.push({ key: bytes, index, lookup });
+  };
+  FACET_KEYS.forEach((key, index) => {
+    add(key, index, false);
+  });
+  LOOKUP_KEYS.forEach((key, index) => {
+    add(key, index, true);
+  });
+  return table;
+})();
+
+/** The indexed key that these bytes are, if they are one. */
+export function indexedKeyOf(bytes: Buffer, start: number, end: number): IndexedKey | undefined {
+  const candidates = INDEXED_KEYS_BY_LENGTH[end - start];
+  if (candidates === undefined) return undefined;
+  search: for (const candidate of candidates) {
+    const key = candidate.key;
+    for (let index = key.length - 1; index >= 0; index -= 1) {
+      if (bytes[start + index] !== key[index]) continue search;
+    }
+    return candidate;
+  }
+  return undefined;
+}

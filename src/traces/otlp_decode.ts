@@ -3,132 +3,27 @@
  * the store indexes. Nothing is decoded into objects: the store keeps each span as the bytes that it came as,
  * which loses nothing and costs a fraction of decoding and writing it again.
  */
+import { INDEXED_VALUE_LIMIT_BYTES, indexedKeyOf, lookupHash, lookupHashOfText } from './indexed_tags.ts';
 import {
-  durationClass,
-  FACET_KEYS,
-  INDEXED_NAME_LIMIT_BYTES,
-  INDEXED_VALUE_LIMIT_BYTES,
-  LOOKUP_KEYS,
-  lookupHash,
-  lookupHashOfText,
-} from './indexed_tags.ts';
+  type BatchOrigin,
+  type BatchSpan,
+  DEFAULT_OTLP_LIMITS,
+  type DecodedBatch,
+  type OtlpLimits,
+  originKey,
+} from './otlp_batch.ts';
 import { VALUE_DEPTH_LIMIT } from './otlp_message.ts';
+import { SeriesKeyBuilder } from './series_key.ts';
 import { malformed, WireReader } from './wire_reader.ts';
 
-export interface OtlpLimits {
-  /** Spans of one request; the rest are rejected. */
-  readonly spansPerRequest: number;
-  /** Attributes of one span, one event or one link; a span with more is rejected. */
-  readonly attributesPerSpan: number;
-  /** Bytes of one string or bytes value, name or key; a span with a longer one is rejected. */
-  readonly valueBytes: number;
-  /** Bytes of one span with all of its attributes, events and links; a larger one is rejected. */
-  readonly spanBytes: number;
-}
-
-export const DEFAULT_OTLP_LIMITS: OtlpLimits = {
-  spansPerRequest: 16_384,
-  attributesPerSpan: 512,
-  valueBytes: 64 * 1024,
-  spanBytes: 1024 * 1024,
-};
-
-/** Resource and scope of a run of spans, as they came. */
-export interface BatchOrigin {
-  /** Equal keys mean equal bytes. */
-  readonly key: string;
-  readonly resource: Buffer;
-  readonly resourceSchemaUrl: string;
-  readonly scope: Buffer;
-  readonly scopeSchemaUrl: string;
-}
-
-/** The key of an origin: equal keys mean equal bytes. */
-export function originKey(raw: Omit<BatchOrigin, 'key'>): string {
-  const { resource, resourceSchemaUrl, scope, scopeSchemaUrl } = raw;
-  const lengths = `${resource.length}|${scope.length}|${resourceSchemaUrl.length}|`;
-  return (
-    lengths + resourceSchemaUrl + scopeSchemaUrl + resource.toString('latin1') + scope.toString('latin1')
-  );
-}
-
-/** One span of a batch, in the flat form that the store inserts. */
-export interface BatchSpan {
-  /** Where its message lies in the batch's bytes. */
-  readonly start: number;
-  readonly end: number;
-  /** 16 characters, one per byte (latin1). */
-  readonly traceId: string;
-  readonly originIndex: number;
-  /**
-   * What its series is made of, as bytes in latin1: see seriesKeyOf. Empty when name or an indexed value is
-   * too long to be part of a key.
-   */
-  readonly seriesKey: string;
-  readonly startUs: number;
-  readonly durationUs: number;
-  /** Hashes of its lookup tags; undefined when it has none. */
-  readonly lookups: readonly number[] | undefined;
-}
-
-export interface DecodedBatch {
-  readonly bytes: Buffer;
-  readonly origins: readonly BatchOrigin[];
-  readonly spans: readonly BatchSpan[];
-  /** Spans that broke a limit or lack a valid id, and why. */
-  readonly rejectedSpans: number;
-  readonly rejections: ReadonlyMap<string, number>;
-}
-
-interface Matcher {
-  readonly key: Buffer;
-  readonly index: number;
-  readonly lookup: boolean;
-}
-
-/** Indexed keys by length: most attributes are told apart by that alone. */
-const MATCHERS_BY_LENGTH: readonly (readonly Matcher[])[] = (() => {
-  const table: Matcher[][] = [];
-  const add = (key: string, index: number, lookup: boolean): void => {
-    const bytes = Buffer.from(key);
-    while (table.length <= bytes.length) table.push([]);
-    table[bytes.length]?.push({ key: bytes, index, lookup });
-  };
-  FACET_KEYS.forEach((key, index) => {
-    add(key, index, false);
-  });
-  LOOKUP_KEYS.forEach((key, index) => {
-    add(key, index, true);
-  });
-  return table;
-})();
-
-function matcherOf(bytes: Buffer, start: number, end: number): Matcher | undefined {
-  const candidates = MATCHERS_BY_LENGTH[end - start];
-  if (candidates === undefined) return undefined;
-  search: for (const candidate of candidates) {
-    const key = candidate.key;
-    for (let index = key.length - 1; index >= 0; index -= 1) {
-      if (bytes[start + index] !== key[index]) continue search;
-    }
-    return candidate;
-  }
-  return undefined;
-}
-
 const TWO_32 = 0x1_0000_0000;
-/** Name, then up to two of each facet, each with two bytes in front; beyond it a span has no key. */
-const KEY_LIMIT_BYTES = 1024;
-/** Kind, status, parent, duration class, two of name length, number of facet keys: see seriesKeyOf. */
-export const KEY_HEADER_BYTES = 7;
 
 /** Walks one request. State of the span at hand lives in fields, so that the walk allocates next to nothing. */
 class BatchWalker {
   private readonly reader: WireReader;
   private readonly bytes: Buffer;
   private readonly limits: OtlpLimits;
-  private readonly key = Buffer.allocUnsafe(KEY_LIMIT_BYTES);
-  private keyLength = 0;
+  private readonly key = new SeriesKeyBuilder();
   private lookups: number[] | undefined;
   /** Why the span at hand cannot be kept; the walk goes on, since the rest must be well-formed too. */
   private rejection = '';
@@ -247,7 +142,7 @@ class BatchWalker {
     let endLow = 0;
     let endHigh = 0;
     let attributes = 0;
-    this.keyLength = KEY_HEADER_BYTES;
+    this.key.reset();
     this.lookups = undefined;
     if (end - start > limits.spanBytes) this.rejection ||= `larger than ${limits.spanBytes} bytes`;
     reader.end = end;
@@ -342,40 +237,11 @@ class BatchWalker {
       end,
       traceId: this.traceIdOf(traceIdAt),
       originIndex,
-      seriesKey: this.seriesKeyOf(nameStart, nameEnd, kind, status, hasParent, durationUs),
+      seriesKey: this.key.finish(kind, status, hasParent, durationUs, bytes, nameStart, nameEnd),
       startUs,
       durationUs,
       lookups: this.lookups,
     });
-  }
-
-  /**
-   * Header (kind, status, parent, duration class, name length, number of facet keys), facets in the order of the span's attributes
-   * (index, length, AnyValue bytes), name. Keys that differ only in the order of facets become two series of
-   * equal meaning, which costs a little and breaks nothing.
-   */
-  private seriesKeyOf(
-    nameStart: number,
-    nameEnd: number,
-    kind: number,
-    status: number,
-    hasParent: boolean,
-    durationUs: number,
-  ): string {
-    const key = this.key;
-    const nameLength = nameEnd - nameStart;
-    if (this.keyLength < 0 || nameLength > INDEXED_NAME_LIMIT_BYTES) return '';
-    if (this.keyLength + nameLength > KEY_LIMIT_BYTES) return '';
-    key[0] = kind > 5 ? 0 : kind;
-    key[1] = status > 2 ? 0 : status;
-    key[2] = hasParent ? 1 : 0;
-    key[3] = durationClass(durationUs);
-    key[4] = nameLength & 0xff;
-    key[5] = nameLength >> 8;
-    key[6] = FACET_KEYS.length;
-    let at = this.keyLength;
-    for (let index = nameStart; index < nameEnd; index += 1) key[at++] = this.bytes[index] as number;
-    return key.toString('latin1', 0, at);
   }
 
   /** One KeyValue. @param indexed whether it is a span's own attribute, where indexed tags are looked for */
@@ -400,25 +266,10 @@ class BatchWalker {
       } else reader.skip(tag);
     }
     if (!indexed) return;
-    const matcher = matcherOf(this.bytes, keyStart, keyEnd);
-    if (matcher === undefined) return;
-    if (matcher.lookup) this.addLookup(matcher.index, valueStart, valueEnd);
-    else this.addFacet(matcher.index, valueStart, valueEnd);
-  }
-
-  private addFacet(index: number, start: number, end: number): void {
-    if (this.keyLength < 0) return;
-    const length = end - start;
-    if (length > INDEXED_VALUE_LIMIT_BYTES || this.keyLength + length + 2 > KEY_LIMIT_BYTES) {
-      this.keyLength = -1;
-      return;
-    }
-    const key = this.key;
-    let at = this.keyLength;
-    key[at++] = index;
-    key[at++] = length;
-    for (let byte = start; byte < end; byte += 1) key[at++] = this.bytes[byte] as number;
-    this.keyLength = at;
+    const key = indexedKeyOf(this.bytes, keyStart, keyEnd);
+    if (key === undefined) return;
+    if (key.lookup) this.addLookup(key.index, valueStart, valueEnd);
+    else this.key.addFacet(key.index, this.bytes, valueStart, valueEnd);
   }
 
   private addLookup(index: number, start: number, end: number): void {
@@ -573,9 +424,4 @@ export function decodeTraces(bytes: Buffer, limits: OtlpLimits = DEFAULT_OTLP_LI
   walker.request();
   const { origins, spans, rejectedSpans, rejections } = walker;
   return { bytes, origins, spans, rejectedSpans, rejections };
-}
-
-/** What OTLP's partial_success says of a batch; empty when nothing was rejected. */
-export function rejectionMessage(rejections: ReadonlyMap<string, number>): string {
-  return [...rejections].map(([reason, count]) => `${count} rejected: ${reason}`).join('; ');
 }

@@ -99,6 +99,11 @@ class JsonEncoder {
       this.writer.uint32(0x10).bool(bool);
     });
     this.with(value, 'intValue', (int) => {
+      // The SDK for JavaScript writes any number without a fraction as an integer, however large.
+      if (typeof int === 'number' && Number.isInteger(int) && Math.abs(int) >= 2 ** 63) {
+        this.writer.uint32(0x21).double(int);
+        return;
+      }
       const bits = BigInt.asUintN(64, this.integer(int, INT64_MIN, INT64_MAX));
       this.writer.uint32(0x18).uint64(longOf(bits));
     });

@@ -5,26 +5,12 @@
  * read only the index entries of those.
  */
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
-import { type BatchOrigin, KEY_HEADER_BYTES, originKey } from './otlp_decode.ts';
-import { decodeResource, decodeScope, decodeValue } from './otlp_message.ts';
+import { type BatchOrigin, originKey } from './otlp_batch.ts';
+import { decodeResource, decodeScope } from './otlp_message.ts';
+import { readSeriesKey, type SeriesMeaning } from './series_key.ts';
 import { type KeyValue, type Origin, valueText } from './span.ts';
 import type { SpanIndex } from './span_index.ts';
 import { asBuffer } from './sqlite_open.ts';
-
-/** A series as its key says it. */
-export interface SeriesMeaning {
-  /** False for the catch-all of an origin: nothing but the origin is known of its spans. */
-  readonly known: boolean;
-  readonly name: string;
-  readonly kind: number;
-  readonly status: number;
-  readonly hasParent: boolean;
-  readonly durationClass: number;
-  /** How many of FACET_KEYS existed when it was written: of the later ones nothing is known. */
-  readonly knownFacets: number;
-  /** By index of FACET_KEYS; each value that has a text. */
-  readonly facets: ReadonlyMap<number, readonly string[]>;
-}
 
 export interface Series extends SeriesMeaning {
   readonly id: number;
@@ -51,44 +37,6 @@ function serviceOf(attributes: readonly KeyValue[]): string {
     if (key === 'service.name') return valueText(value) || UNKNOWN_SERVICE;
   }
   return UNKNOWN_SERVICE;
-}
-
-const CATCH_ALL: SeriesMeaning = {
-  known: false,
-  name: '',
-  kind: 0,
-  status: 0,
-  hasParent: false,
-  durationClass: 0,
-  knownFacets: 0,
-  facets: new Map(),
-};
-
-/** Reads a key back; the inverse of BatchWalker.seriesKeyOf. */
-export function readSeriesKey(key: string): SeriesMeaning {
-  if (key === '') return CATCH_ALL;
-  const bytes = Buffer.from(key, 'latin1');
-  const nameStart = bytes.length - bytes.readUInt16LE(4);
-  const facets = new Map<number, string[]>();
-  for (let at = KEY_HEADER_BYTES; at < nameStart; ) {
-    const index = bytes.readUInt8(at);
-    const end = at + 2 + bytes.readUInt8(at + 1);
-    const text = valueText(decodeValue(bytes.subarray(at + 2, end)));
-    const texts = facets.get(index) ?? [];
-    if (text !== undefined) texts.push(text);
-    facets.set(index, texts);
-    at = end;
-  }
-  return {
-    known: true,
-    name: bytes.toString('utf8', nameStart),
-    kind: bytes.readUInt8(0),
-    status: bytes.readUInt8(1),
-    hasParent: bytes.readUInt8(2) === 1,
-    durationClass: bytes.readUInt8(3),
-    knownFacets: bytes.readUInt8(6),
-    facets,
-  };
 }
 
 export interface SeriesLimits {

@@ -1,6 +1,7 @@
 /** What a search means, held against a series (in memory, for most spans the whole answer) and against one span. */
 import { durationClass, FACET_KEYS } from './indexed_tags.ts';
-import type { Series, SeriesMeaning } from './series.ts';
+import type { Series } from './series.ts';
+import type { SeriesMeaning } from './series_key.ts';
 import { type KeyValue, type Origin, SPAN_KINDS, STATUS_ERROR, type StoredSpan, valueText } from './span.ts';
 import type { TraceQuery } from './store.ts';
 

@@ -2,7 +2,7 @@
  * The index of spans by series and start, and of traces by hashed keys, written the way it is cheap to write.
  *
  * Entries of new spans gather in memory, and as one row per transaction in the database, so that nothing is
- * lost when the process ends. Every RUN_ENTRIES of them become a run: one block of sorted entries per series
+ * lost when the process ends. Every so many of them become a run: one block of sorted entries per series
  * and one bucket of keys per low byte of the hash. A B-tree entry per span instead would touch a page per
  * series and trace in each transaction, and cost more than everything else together.
  *
@@ -11,8 +11,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { asBuffer, SPANS_PER_TRACE } from './sqlite_open.ts';
 
-/** Entries in memory before they become a run. */
-const RUN_ENTRIES = 65_536;
 /** Entries of one block: what a search reads at a time. */
 const BLOCK_ENTRIES = 1_024;
 const BUCKETS = 256;
@@ -79,6 +77,7 @@ export class SpanIndex {
   private readonly selectNewest: StatementSync;
   private readonly selectOldest: StatementSync;
 
+  private readonly runEntries: number;
   private readonly recent = new Map<number, RecentSeries>();
   private recentCount = 0;
   private recentKeys: number[] = [];
@@ -92,7 +91,9 @@ export class SpanIndex {
   /** Smaller span ids are evicted. */
   oldestId = 0;
 
-  constructor(database: DatabaseSync) {
+  /** @param options runEntries: entries in memory before they become a run */
+  constructor(database: DatabaseSync, options: { readonly runEntries: number }) {
+    this.runEntries = options.runEntries;
     this.insertRecent = database.prepare('INSERT INTO recent (entries, keys) VALUES (?, ?)');
     this.selectRecent = database.prepare('SELECT entries, keys FROM recent ORDER BY id');
     this.deleteRecent = database.prepare('DELETE FROM recent');
@@ -180,7 +181,7 @@ export class SpanIndex {
     for (const value of this.newKeys) this.recentKeys.push(value);
     this.newEntries = [];
     this.newKeys = [];
-    if (this.recentCount >= RUN_ENTRIES) this.writeRun();
+    if (this.recentCount >= this.runEntries) this.writeRun();
   }
 
   private writeRun(): void {

@@ -7,7 +7,7 @@ import type { TraceStoreOptions } from './store.ts';
 /** Written to user_version; a file of another version is set aside. */
 const SCHEMA_VERSION = 1;
 /** Larger than SQLite's default: a chunk mostly fits on one page. */
-const PAGE_BYTES = 32768;
+const PAGE_BYTES = 16_384;
 /** The write-ahead log is copied into the database beyond this. */
 const WAL_LIMIT_BYTES = 16 * 1024 ** 2;
 

@@ -74,10 +74,11 @@ export class Retention {
   /**
    * Evicts one slice from the head, within a transaction: as much as is due, at least one trace, about
    * SLICE_SPANS at most. A trace goes whole, unless it is longer than a slice: then its head goes first.
+   * @param roomBytes to be made even if the store is below its limit of size
    */
-  evict(reason: 'age' | 'size', nowMs: number): Slice {
+  evict(reason: 'age' | 'size', nowMs: number, roomBytes = 0): Slice {
     const rows = this.selectHead.all(SLICE_SPANS) as unknown as ChunkRow[];
-    const excessBytes = this.usedBytes - this.limits.maxBytes;
+    const excessBytes = Math.max(this.usedBytes - this.limits.maxBytes, roomBytes);
     let spans = 0;
     let traces = 0;
     let bytes = 0;

@@ -1,7 +1,7 @@
 /** The trace store on node:sqlite. The layout of the database is told in sqlite_open.ts. */
 import type { DatabaseSync } from 'node:sqlite';
 import { VitrineError } from '../contract/errors.ts';
-import type { DecodedBatch } from './otlp_decode.ts';
+import type { DecodedBatch } from './otlp_batch.ts';
 import { SeriesRegistry } from './series.ts';
 import type { Trace } from './span.ts';
 import { SpanIndex } from './span_index.ts';
@@ -26,6 +26,9 @@ import type {
 
 /** When senders whose batch the database refused are asked to try again. */
 const RETRY_AFTER_S = 1;
+/** On a full disk, the oldest traces make room for so much, and twice the batch, so many times. */
+const MAKE_ROOM_BYTES = 512 * 1024;
+const MAKE_ROOM_ATTEMPTS = 4;
 /** Series and origins without spans are forgotten at most this often. */
 const SWEEP_INTERVAL_MS = 60_000;
 
@@ -92,12 +95,15 @@ class SqliteTraceStore implements TraceStore {
       session.index.write();
       return results;
     };
-    try {
-      return this.transaction(session, work);
-    } catch (error) {
-      if (!isFull(error) || session.retention.oldestReceivedMs === undefined) throw error;
-      this.evictSlice(session, 'size');
-      return this.transaction(session, work);
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return this.transaction(session, work);
+      } catch (error) {
+        if (!isFull(error) || attempt > MAKE_ROOM_ATTEMPTS) throw error;
+        if (session.retention.oldestReceivedMs === undefined) throw error;
+        const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
+        this.evictSlice(session, 'size', MAKE_ROOM_BYTES + 2 * bytes);
+      }
     }
   }
 
@@ -195,7 +201,7 @@ class SqliteTraceStore implements TraceStore {
     const { database, notice } = openDatabase(this.options, this.nowMs());
     if (notice !== '') this.notice = notice;
     try {
-      const index = new SpanIndex(database);
+      const index = new SpanIndex(database, this.options);
       const registry = new SeriesRegistry(database, index, this.options);
       const reader = new SpanReader(database, registry, index);
       this.session = {
@@ -240,10 +246,10 @@ class SqliteTraceStore implements TraceStore {
     }
   }
 
-  private evictSlice(session: Session, reason: 'age' | 'size'): void {
+  private evictSlice(session: Session, reason: 'age' | 'size', roomBytes = 0): void {
     const nowMs = this.nowMs();
     const slice = this.transaction(session, () => {
-      const taken = session.retention.evict(reason, nowMs);
+      const taken = session.retention.evict(reason, nowMs, roomBytes);
       session.index.evictedBefore(taken.oldestId);
       return taken;
     });

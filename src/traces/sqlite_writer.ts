@@ -2,14 +2,13 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import { chunkedBytes, writeChunked } from './chunk.ts';
 import { lookupHash, TRACE_ID_KEY } from './indexed_tags.ts';
-import { type BatchSpan, type DecodedBatch, rejectionMessage } from './otlp_decode.ts';
+import { type BatchSpan, type DecodedBatch, rejectionMessage } from './otlp_batch.ts';
 import type { Series, SeriesRegistry, StoredOrigin } from './series.ts';
 import type { SpanIndex } from './span_index.ts';
 import { SPANS_PER_TRACE } from './sqlite_open.ts';
 import type { InsertResult } from './store.ts';
 
-/** Traces that further spans are expected for, per generation of two; a span that comes later opens its trace anew. */
-const OPEN_TRACES = 16_384;
+const SCRATCH_BYTES = 512 * 1024;
 
 interface OpenTrace {
   readonly pk: number;
@@ -23,13 +22,17 @@ interface OpenTrace {
 
 export interface SpanWriterOptions {
   readonly maxSpansPerTrace: number;
+  readonly openTraces: number;
 }
 
 export class SpanWriter {
   private readonly registry: SeriesRegistry;
   private readonly index: SpanIndex;
   private readonly maxSpansPerTrace: number;
+  private readonly openTraces: number;
   private readonly insertChunk: StatementSync;
+  /** Chunks are put together here; larger batches get memory of their own. */
+  private readonly scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
   private nextPk: number;
   private oldestPk = 0;
   private young = new Map<string, OpenTrace>();
@@ -44,14 +47,10 @@ export class SpanWriter {
     this.registry = registry;
     this.index = index;
     this.maxSpansPerTrace = Math.min(options.maxSpansPerTrace, SPANS_PER_TRACE);
+    this.openTraces = options.openTraces;
     this.insertChunk = database.prepare('INSERT INTO chunks VALUES (?, ?, ?, ?)');
     // Pks are never used twice, evicted ones included: entries of the index may still mention them.
     this.nextPk = Math.max(Math.floor(index.lastId / SPANS_PER_TRACE), registry.lastPk) + 1;
-  }
-
-  /** The pk that the next new trace gets. */
-  get followingPk(): number {
-    return this.nextPk;
   }
 
   /** Forgets what a rolled-back transaction made untrue. */
@@ -120,7 +119,7 @@ export class SpanWriter {
   }
 
   private writeChunks(source: Buffer, traces: Iterable<OpenTrace>, bytes: number, nowMs: number): void {
-    const bodies = Buffer.allocUnsafe(bytes);
+    const bodies = bytes <= this.scratch.length ? this.scratch : Buffer.allocUnsafe(bytes);
     let at = 0;
     for (const trace of traces) {
       const { spans, series } = trace;
@@ -143,7 +142,7 @@ export class SpanWriter {
     if (held !== undefined && held.pk >= this.oldestPk) return held;
     const older = this.old.get(traceId);
     const trace = older !== undefined && older.pk >= this.oldestPk ? older : this.create(traceId);
-    if (this.young.size >= OPEN_TRACES) {
+    if (this.young.size >= this.openTraces) {
       this.old = this.young;
       this.young = new Map();
     }

@@ -2,7 +2,7 @@
  * The contract of a trace store. One implementation exists (sqlite_store.ts); it lives on a thread of its own
  * (store_thread.ts) and everyone else holds a client (store_client.ts).
  */
-import type { DecodedBatch } from './otlp_decode.ts';
+import type { DecodedBatch } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
 
 /** What a search asks for. Absent members do not restrict. */
@@ -188,8 +188,12 @@ export interface TraceStoreOptions {
   readonly maxSeries: number;
   /** Distinct resources with their scopes; spans of further ones are rejected. */
   readonly maxOrigins: number;
-  /** Index entries and spans that one search may look at. */
+  /** Index entries that one search may look at; looking into a span counts as 64 of them. */
   readonly scanLimit: number;
+  /** Spans whose index entries gather in memory before they are written as a run. */
+  readonly runEntries: number;
+  /** Traces that further spans are expected for, in each of two generations; a later span costs its readers a little more. */
+  readonly openTraces: number;
 }
 
 export const DEFAULT_STORE_OPTIONS: Omit<TraceStoreOptions, 'path'> = {
@@ -201,4 +205,6 @@ export const DEFAULT_STORE_OPTIONS: Omit<TraceStoreOptions, 'path'> = {
   maxSeries: 20_000,
   maxOrigins: 5_000,
   scanLimit: 1_000_000,
+  runEntries: 65_536,
+  openTraces: 16_384,
 };

@@ -7,7 +7,7 @@
  */
 import { Worker } from 'node:worker_threads';
 import { VitrineError } from '../contract/errors.ts';
-import { DEFAULT_OTLP_LIMITS, type OtlpLimits } from './otlp_decode.ts';
+import { DEFAULT_OTLP_LIMITS, type OtlpLimits } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
 import {
   DEFAULT_STORE_OPTIONS,
@@ -84,6 +84,8 @@ interface Pending {
 }
 
 const HEAP_LIMIT_MB = 192;
+/** Smaller than V8's own, which would hold tens of MB of garbage from decoding before it looks. */
+const YOUNG_GENERATION_MB = 8;
 /** A thread that has run this long is well again: the backoff starts from its beginning. */
 const HEALTHY_AFTER_MS = 60_000;
 
@@ -203,7 +205,10 @@ class ThreadedStoreClient implements TraceStoreClient {
       name: 'trace-store',
       workerData: this.threadData,
       execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
+      resourceLimits: {
+        maxOldGenerationSizeMb: HEAP_LIMIT_MB,
+        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
+      },
     });
     this.startedMs = performance.now();
     let crash = 'it exited';

@@ -4,7 +4,7 @@
  * and nobody else.
  */
 import type { ErrorCode } from '../contract/errors.ts';
-import type { OtlpLimits } from './otlp_decode.ts';
+import type { OtlpLimits } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
 import type { InsertResult, RecentFilters, RecentResult, StoreStats, TraceStoreOptions } from './store.ts';
 

@@ -6,7 +6,8 @@
  */
 import { asVitrineError } from '../contract/errors.ts';
 import { answerJaeger } from './jaeger_api.ts';
-import { type DecodedBatch, decodeTraces, type OtlpLimits } from './otlp_decode.ts';
+import type { DecodedBatch, OtlpLimits } from './otlp_batch.ts';
+import { decodeTraces } from './otlp_decode.ts';
 import { jsonToProtobuf } from './otlp_json.ts';
 import type { TraceStore } from './store.ts';
 import type { FromStore, OtlpEncoding, StoreCalls, StoreCallType, ToStore } from './store_messages.ts';
@@ -22,6 +23,12 @@ export interface StoreServiceOptions {
 interface WaitingBatch {
   readonly id: number;
   readonly batch: DecodedBatch;
+}
+
+/** Gives a body's memory back at once: it is the thread's own, and the collector would let many gather. */
+function release({ bytes }: DecodedBatch): void {
+  if (bytes.buffer instanceof ArrayBuffer && bytes.byteLength === bytes.buffer.byteLength)
+    bytes.buffer.transfer(0);
 }
 
 export class StoreService {
@@ -118,6 +125,7 @@ export class StoreService {
     } catch (error) {
       for (const { id } of taken) this.failed(id, error);
     }
+    for (const { batch } of taken) release(batch);
   }
 
   private answer(id: number, work: () => void): void {
