@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { type DeepPartial, loadConfig } from '../config/load.ts';
+import type { Config } from '../config/settings.ts';
+import type { Ports } from '../contract/messages.ts';
+import { processList } from './process_list.ts';
+
+function list(overrides: DeepPartial<Config>, known: Readonly<Record<string, Ports>> = {}) {
+  const config = loadConfig({}, overrides);
+  const specs = processList(config, {
+    gatewayPort: config.gateway.httpPort,
+    gatewayCount: config.gateway.count,
+  });
+  return specs.map((spec) => ({
+    label: `${spec.name} ${spec.index}`,
+    after: spec.after,
+    phase: spec.drainPhase,
+    env: spec.program((name, index) => known[`${name} ${index}`]).env,
+  }));
+}
+
+test('one console, as many workers and gateways as asked for, all at once', () => {
+  const specs = list({ worker: { count: 2 }, gateway: { count: 2 } });
+  expect(specs.map(({ label }) => label)).toEqual([
+    'console 0',
+    'worker 1',
+    'worker 2',
+    'gateway 0',
+    'gateway 1',
+  ]);
+  expect(specs.every(({ after }) => after.length === 0)).toBe(true);
+  expect(specs.map(({ env }) => env.VITRINE_GATEWAY_INDEX).slice(-2)).toEqual(['0', '1']);
+  expect(specs.map(({ env }) => env.VITRINE_WORKER_INDEX).slice(1, 3)).toEqual(['1', '2']);
+});
+
+test('queries drain before the workers that answer them, and those before the console', () => {
+  const phases = Object.fromEntries(list({ worker: { count: 1 } }).map(({ label, phase }) => [label, phase]));
+  expect(phases['gateway 0']).toBeLessThan(phases['worker 1'] ?? 0);
+  expect(phases['worker 1']).toBeLessThan(phases['console 0'] ?? 0);
+});
+
+test('workers elsewhere are not started here, nor a console that is off', () => {
+  const specs = list({ gateway: { workers: ['http://10.0.0.7:8101'] }, console: { enabled: false } });
+  expect(specs.map(({ label }) => label)).toEqual(['gateway 0']);
+  expect(specs[0]?.env.OTEL_EXPORTER_OTLP_ENDPOINT).toBe(process.env.OTEL_EXPORTER_OTLP_ENDPOINT);
+});
+
+test('where the console takes a free port the others wait for it, and learn it', () => {
+  const free = { console: { httpPort: 0, otlpPort: 0 }, worker: { count: 1 } };
+  expect(list(free).map(({ after }) => after)).toEqual([[], ['console'], ['console']]);
+  const [, worker] = list(free, { 'console 0': { http: 31_000, otlp: 31_001 } });
+  expect(worker?.env.OTEL_EXPORTER_OTLP_ENDPOINT).toBe('http://localhost:31001');
+});
+
+test('a restarted process takes the ports that it had', () => {
+  const known = {
+    'console 0': { http: 31_000, otlp: 31_001 },
+    'worker 2': { http: 31_002 },
+    'gateway 1': { http: 31_003, metrics: 31_005 },
+  };
+  const specs = list(
+    {
+      console: { httpPort: 0, otlpPort: 0 },
+      worker: { basePort: 0, count: 2 },
+      gateway: { count: 2, metricsPort: 0 },
+    },
+    known,
+  );
+  const env = Object.fromEntries(specs.map((spec) => [spec.label, spec.env]));
+  expect(env['console 0']?.VITRINE_CONSOLE_OTLP_PORT).toBe('31001');
+  expect(env['worker 2']?.VITRINE_WORKER_BASE_PORT).toBe('31000');
+  expect(env['worker 1']?.VITRINE_WORKER_BASE_PORT).toBe('0');
+  expect(env['gateway 1']?.VITRINE_GATEWAY_HTTP_PORT).toBe('31003');
+  expect(env['gateway 1']?.VITRINE_GATEWAY_METRICS_PORT).toBe('31004');
+});
