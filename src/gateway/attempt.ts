@@ -41,6 +41,8 @@ const GARBAGE: ReadonlySet<string> = new Set([
 export class Attempt implements Dispatcher.DispatchHandler {
   readonly worker: WorkerLink;
   readonly record: GatewayAttempt | undefined;
+  /** The worker's life in which it began. */
+  readonly life: number;
   readonly #owner: AttemptOwner;
   #client: Client | undefined;
   #controller: Dispatcher.DispatchController | undefined;
@@ -56,6 +58,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#owner = owner;
     this.worker = worker;
     this.record = record;
+    this.life = worker.life;
   }
 
   send(request: Dispatcher.DispatchOptions): void {

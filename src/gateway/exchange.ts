@@ -30,7 +30,6 @@ import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { GatewayQuery } from '../telemetry/gateway_query.ts';
 import { Attempt, type AttemptOwner, type AttemptResult } from './attempt.ts';
 import type { GatewayCore } from './core.ts';
-import type { Verdict } from './discovery.ts';
 import { type BodyOwner, IncomingBody } from './incoming_body.ts';
 import { answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
 import type { ModelRoute } from './model_table.ts';
@@ -305,28 +304,28 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
         break;
       case 'lost':
         attempt.record?.end({ outcome: 'lost' }, nowMs);
-        this.#lost(attempt.worker, result.sent);
+        this.#lost(attempt, result.sent);
         break;
     }
   }
 
-  #lost(worker: WorkerLink, sent: boolean): void {
+  #lost({ worker, life }: Attempt, sent: boolean): void {
     this.#state = 'judging';
     worker.doubtful = true;
     const verdict = this.#core.check(worker);
     if (sent) {
       this.#sentAttempts += 1;
-      void verdict.then((found) => this.#judge(worker, found));
+      void verdict.then((found) => this.#judge(worker, found === 'gone' || worker.life !== life));
     } else {
       // Nothing reached it, so nothing is to be judged.
-      this.#judge(worker, 'here');
+      this.#judge(worker, false);
     }
   }
 
-  #judge(worker: WorkerLink, verdict: Verdict): void {
+  #judge(worker: WorkerLink, died: boolean): void {
     if (this.#state !== 'judging') return;
     const { quarantine } = this.#core;
-    if (verdict === 'gone' && quarantine.enabled) {
+    if (died && quarantine.enabled) {
       this.#probation ??= new Probation(quarantine, this.#model, this.#body);
       this.#probation.crashed(worker);
       if (this.#refusedAsQuarantined()) return;

@@ -5,7 +5,7 @@
  * Each connection carries one query at a time, so that its end frees it and no query waits behind another
  * one's answer. At most `connectionsLimit` are opened; who finds none waits in the routing room.
  */
-import { Client, type Dispatcher } from 'undici';
+import { Client, type Dispatcher, errors } from 'undici';
 import type { RepositoryIndexEntry } from '../contract/repository_index.ts';
 
 export interface WorkerTarget {
@@ -27,6 +27,11 @@ const CONNECT_TIMEOUT_MS = 1000;
 /** A connection idle for longer is closed, before the worker closes it. The worker's own hint comes first. */
 const KEEP_ALIVE_MS = 4000;
 
+/** Ended from here: idle for too long, or cut. */
+function isOwnEnd(error: Error): boolean {
+  return error instanceof errors.InformationalError || error instanceof errors.ClientDestroyedError;
+}
+
 export class WorkerLink {
   readonly name: string;
   readonly url: string;
@@ -37,6 +42,11 @@ export class WorkerLink {
   /** For looks and metadata, so that a worker whose connections are all busy can still be asked. */
   readonly control: Client;
 
+  /**
+   * Counts the ends of the control connection. A process that dies takes it along, so an attempt that broke
+   * in a later life than the one it began in was with a worker that died, however soon that was restarted.
+   */
+  life = 0;
   /** Taken connections. */
   inFlight = 0;
   /** The last look found it serving. */
@@ -52,6 +62,9 @@ export class WorkerLink {
     this.url = target.url;
     this.#options = options;
     this.control = this.#open();
+    this.control.on('disconnect', (_url, _clients, error) => {
+      if (!isOwnEnd(error)) this.life += 1;
+    });
   }
 
   get usable(): boolean {
