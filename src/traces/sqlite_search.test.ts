@@ -123,7 +123,7 @@ describe.each<[string, Partial<TraceStoreOptions>]>([
 
   test('finds the same traces in the same order, whole', () => {
     let matches = 0;
-    for (let round = 0; round < 400; round += 1) {
+    for (let round = 0; round < 250; round += 1) {
       const query = randomQuery(random, stored);
       const { traces, scanLimitReached } = store.search(query);
       const expected = bruteForce(stored, query);
@@ -138,7 +138,7 @@ describe.each<[string, Partial<TraceStoreOptions>]>([
         expect(trace.spans.map(({ spanId }) => spanId).sort()).toEqual(ids.sort());
       }
     }
-    expect(matches).toBeGreaterThan(2_000);
+    expect(matches).toBeGreaterThan(1_000);
   });
 
   test('knows services and operations', () => {

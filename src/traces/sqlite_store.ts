@@ -18,6 +18,7 @@ import type {
   RecentFilters,
   RecentResult,
   SearchResult,
+  StoreCondition,
   StoreStats,
   TraceQuery,
   TraceStore,
@@ -169,14 +170,17 @@ class SqliteTraceStore implements TraceStore {
       evictedByAge: { ...this.evicted.age },
       evictedBySize: { ...this.evicted.size },
       unreadableSpans: session?.reader.unreadableSpans ?? 0,
-      lastError: this.lastError,
-      notice: this.notice,
       series: session?.registry.seriesCount ?? 0,
       origins: session?.registry.originCount ?? 0,
       ...this.sizes(),
       limitBytes: this.options.maxBytes,
       limitAgeMs: this.options.maxAgeMs,
+      ...this.condition(),
     };
+  }
+
+  condition(): StoreCondition {
+    return { lastError: this.lastError, notice: this.notice };
   }
 
   private sizes(): Pick<StoreStats, 'usedBytes' | 'fileBytes' | 'oldestReceivedMs'> {

@@ -106,7 +106,15 @@ export interface Evicted {
   spans: number;
 }
 
-export interface StoreStats {
+/** What people should know of the store now. */
+export interface StoreCondition {
+  /** Why the last failing call failed; empty when the last insert went well. */
+  readonly lastError: string;
+  /** What was done when the database was opened, e.g. that a corrupt file was set aside, and where it lies. */
+  readonly notice: string;
+}
+
+export interface StoreStats extends StoreCondition {
   /** Counters since this store was opened. */
   readonly insertedSpans: number;
   readonly insertedBatches: number;
@@ -119,10 +127,6 @@ export interface StoreStats {
   readonly evictedBySize: Readonly<Evicted>;
   /** Spans that could not be read back. */
   readonly unreadableSpans: number;
-  /** Why the last failing insert failed; empty when the last insert went well. */
-  readonly lastError: string;
-  /** What was done when the database was opened, e.g. that a corrupt file was set aside, and where it lies. */
-  readonly notice: string;
   readonly series: number;
   readonly origins: number;
   /** Bytes of the database that hold data, and of the file. */
@@ -168,6 +172,8 @@ export interface TraceStore extends Disposable {
    */
   evict(nowMs: number): boolean;
   stats(): StoreStats;
+  /** A part of the stats that costs nothing. */
+  condition(): StoreCondition;
 }
 
 export interface TraceStoreOptions {

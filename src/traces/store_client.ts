@@ -89,7 +89,19 @@ const YOUNG_GENERATION_MB = 8;
 /** A thread that has run this long is well again: the backoff starts from its beginning. */
 const HEALTHY_AFTER_MS = 60_000;
 
+export type StartStoreThread = (data: StoreThreadData) => Worker;
+
+const startStoreThread: StartStoreThread = (data) =>
+  new Worker(new URL('./store_thread.ts', import.meta.url), {
+    name: 'trace-store',
+    workerData: data,
+    // No flags are inherited: a preload of telemetry, or of a test runner, has no business on this thread.
+    execArgv: [],
+    resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB, maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  });
+
 class ThreadedStoreClient implements TraceStoreClient {
+  private readonly startThread: StartStoreThread;
   private readonly threadData: StoreThreadData;
   private readonly maxBodies: number;
   private readonly maxBytes: number;
@@ -110,7 +122,8 @@ class ThreadedStoreClient implements TraceStoreClient {
   private refusedBodies = 0;
   private restarts = 0;
 
-  constructor(options: StoreClientOptions) {
+  constructor(options: StoreClientOptions, startThread: StartStoreThread) {
+    this.startThread = startThread;
     this.threadData = {
       store: { ...DEFAULT_STORE_OPTIONS, ...options.store },
       limits: { ...DEFAULT_OTLP_LIMITS, ...options.limits },
@@ -200,16 +213,7 @@ class ThreadedStoreClient implements TraceStoreClient {
   }
 
   private start(): Worker {
-    // No flags are inherited: a preload of telemetry, or of a test runner, has no business on this thread.
-    const worker = new Worker(new URL('./store_thread.ts', import.meta.url), {
-      name: 'trace-store',
-      workerData: this.threadData,
-      execArgv: [],
-      resourceLimits: {
-        maxOldGenerationSizeMb: HEAP_LIMIT_MB,
-        maxYoungGenerationSizeMb: YOUNG_GENERATION_MB,
-      },
-    });
+    const worker = this.startThread(this.threadData);
     this.startedMs = performance.now();
     let crash = 'it exited';
     worker.on('message', (message: FromStore) => this.receive(message));
@@ -223,7 +227,10 @@ class ThreadedStoreClient implements TraceStoreClient {
   private receive(message: FromStore): void {
     if (message.type === 'ready') {
       if (this.state === 'starting') this.state = 'ready';
-      if (message.notice !== '') this.onNotice(message.notice);
+      return;
+    }
+    if (message.type === 'notice') {
+      this.onNotice(message.notice);
       return;
     }
     const pending = this.pending.get(message.id);
@@ -284,7 +291,13 @@ function overloaded(message: string): VitrineError {
   return new VitrineError('overloaded', message, { retryAfterS: 1 });
 }
 
-/** Starts the store's thread. Calls may be made at once; they wait until the database is open. */
-export function createTraceStoreClient(options: StoreClientOptions): TraceStoreClient {
-  return new ThreadedStoreClient(options);
+/**
+ * Starts the store's thread. Calls may be made at once; they wait until the database is open.
+ * @param startThread starts a thread that runs store_thread.ts; also called after each crash
+ */
+export function createTraceStoreClient(
+  options: StoreClientOptions,
+  startThread: StartStoreThread = startStoreThread,
+): TraceStoreClient {
+  return new ThreadedStoreClient(options, startThread);
 }

@@ -51,7 +51,9 @@ export type ToStore =
   | { readonly type: 'close' };
 
 export type FromStore =
-  | { readonly type: 'ready'; readonly notice: string }
+  | { readonly type: 'ready' }
+  /** Something for the log: trouble with the database, its end, an unexpected error. */
+  | { readonly type: 'notice'; readonly notice: string }
   | { readonly type: 'done'; readonly id: number; readonly output: StoreCalls[StoreCallType]['output'] }
   | {
       readonly type: 'failed';

@@ -40,6 +40,7 @@ export class StoreService {
   private readonly waiting: WaitingBatch[] = [];
   private turn: NodeJS.Immediate | undefined;
   private evictionDue = false;
+  private told = { lastError: '', notice: '' };
 
   constructor(store: TraceStore, options: StoreServiceOptions, reply: (message: FromStore) => void) {
     this.store = store;
@@ -86,6 +87,22 @@ export class StoreService {
     this.takeTurn();
   }
 
+  /** Sends a notice when the store's condition changed since the last one. */
+  tellCondition(): void {
+    const { lastError, notice } = this.store.condition();
+    if (notice !== this.told.notice && notice !== '') this.tell(notice);
+    if (lastError !== this.told.lastError) {
+      this.tell(
+        lastError === '' ? 'the trace store can write again' : `the trace store is in trouble: ${lastError}`,
+      );
+    }
+    this.told = { lastError, notice };
+  }
+
+  private tell(notice: string): void {
+    this.reply({ type: 'notice', notice });
+  }
+
   private decode(input: { readonly body: ArrayBuffer; readonly encoding: OtlpEncoding }): DecodedBatch {
     const body = Buffer.from(input.body);
     return decodeTraces(input.encoding === 'json' ? jsonToProtobuf(body) : body, this.limits);
@@ -104,6 +121,7 @@ export class StoreService {
       this.evictionDue = true;
     }
     if (this.evictionDue) this.evictionDue = this.store.evict(this.nowMs());
+    this.tellCondition();
     if (this.waiting.length > 0 || this.evictionDue) this.takeTurn();
   }
 
@@ -142,6 +160,7 @@ export class StoreService {
 
   private failed(id: number, thrown: unknown): void {
     const { code, message, field, retryAfterS } = asVitrineError(thrown);
+    if (code === 'internal') this.tell(`unexpected error in the trace store: ${String(thrown)}`);
     this.reply({ type: 'failed', id, code, message, field, retryAfterS });
   }
 

@@ -19,5 +19,5 @@ port.on('message', (message: ToStore) => {
     port.close();
   }
 });
-const { notice, lastError } = store.stats();
-port.postMessage({ type: 'ready', notice: notice || lastError } satisfies FromStore);
+port.postMessage({ type: 'ready' } satisfies FromStore);
+service.tellCondition();
