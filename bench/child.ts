@@ -8,6 +8,8 @@ export function serveBench(
   answer: (task: unknown) => Promise<unknown> = () => Promise.reject(new Error('takes no tasks')),
 ): void {
   process.on('disconnect', () => process.exit(0));
+  // A terminal sends it to the whole group; the bench ends its children itself.
+  process.on('SIGINT', () => {});
   process.on('message', (raw) => {
     if (parseSupervisorMessage(raw)?.type === 'drain') process.exit(0);
     answer(raw).then(

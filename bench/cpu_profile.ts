@@ -1,10 +1,13 @@
 /**
  * V8's CPU profiles, summed up: which room, package and function the time of a process went to. Self time
- * only: where the processor was, not who called.
+ * only: where the processor was, not who called. Shares come from the profile, times from the thread's own clock.
  */
-import { readdir, readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { digits, table } from './print.ts';
+import type { RunningProcess } from './processes.ts';
+import type { ProfileTask, ThreadProfileFile } from './profile_preload.ts';
 
 interface ProfileNode {
   readonly id: number;
@@ -15,6 +18,7 @@ interface ProfileNode {
   };
 }
 
+/** As V8's inspector protocol names them. */
 interface Profile {
   readonly nodes: readonly ProfileNode[];
   readonly samples: readonly number[];
@@ -23,33 +27,41 @@ interface Profile {
 
 export interface Share {
   readonly name: string;
-  /** Microseconds per query. */
+  /** Microseconds of processor time per query: the thread's, by this share. */
   readonly us: number;
-  /** Of the busy time of its thread, 0 to 1. */
+  /** Of the samples of its thread in which it was busy, 0 to 1. */
   readonly share: number;
 }
 
 /** One thread of one process. */
 export interface ThreadProfile {
-  /** Process id and thread number, as in the file's name. */
-  readonly pid: number;
-  readonly thread: number;
-  /** Microseconds of busy time per query. */
-  readonly busyUs: number;
+  readonly process: string;
+  readonly thread: string;
+  /** Microseconds of processor time per query. */
+  readonly cpuUs: number;
   /** Rooms of ours, packages, Node's own modules, the collector; the largest first. */
   readonly places: readonly Share[];
   readonly functions: readonly Share[];
 }
 
-const FILE_NAME = /^CPU\.\d+\.\d+\.(\d+)\.(\d+)\.\d+\.cpuprofile$/;
-const FUNCTIONS = 25;
+/** Options of Node with which a process can be profiled. */
+export const PROFILE_OPTIONS: readonly string[] = [
+  `--import=${new URL('./profile_preload.ts', import.meta.url).href}`,
+];
+
+/** Functions kept of each thread, and lines printed. */
+const FUNCTIONS = 40;
+const PRINTED = 14;
+const NATIVE = '(native)';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
+/** Starting and stopping the profile. */
+const OWN_WORK = 'node:inspector';
 /** V8's names for time in which nothing of the program ran. */
 const NOT_BUSY: ReadonlySet<string> = new Set(['(idle)', '(root)']);
 
 /** A readable place of a call frame: `src/gateway/exchange.ts`, `node_modules/undici`, `node:http`. */
 function fileOf(url: string): string {
-  if (url === '') return '(native)';
+  if (url === '') return NATIVE;
   if (!url.startsWith('file://')) return url;
   const path = fileURLToPath(url);
   return path.startsWith(ROOT) ? path.slice(ROOT.length) : path;
@@ -60,51 +72,89 @@ function placeOf(file: string): string {
   if (parts[0] === 'src' || parts[0] === 'bench') return parts.slice(0, 2).join('/');
   const at = parts.lastIndexOf('node_modules');
   if (at >= 0) return parts.slice(at + 1, at + (parts[at + 1]?.startsWith('@') ? 3 : 2)).join('/');
-  return file.startsWith('node:') ? 'node' : file;
+  return file.startsWith('node:') ? 'node' : file.startsWith('wasm:') ? 'wasm (HTTP parsers)' : file;
 }
 
-function shares(times: ReadonlyMap<string, number>, busyUs: number, queries: number): Share[] {
+function shares(times: ReadonlyMap<string, number>, busy: number, cpuUs: number): Share[] {
   return [...times]
-    .map(([name, us]) => ({ name, us: us / queries, share: busyUs === 0 ? 0 : us / busyUs }))
+    .map(([name, time]) => ({ name, us: (cpuUs * time) / busy, share: time / busy }))
     .sort((a, b) => b.us - a.us);
 }
 
-function summarise(profile: Profile, pid: number, thread: number, queries: number): ThreadProfile {
+function add(times: Map<string, number>, name: string, time: number): void {
+  times.set(name, (times.get(name) ?? 0) + time);
+}
+
+function summarise(processName: string, file: ThreadProfileFile, queries: number): ThreadProfile {
+  const profile = file.profile as Profile;
   const nodes = new Map(profile.nodes.map((node) => [node.id, node]));
   const places = new Map<string, number>();
   const functions = new Map<string, number>();
-  let busyUs = 0;
+  let busy = 0;
   for (const [index, id] of profile.samples.entries()) {
     const frame = nodes.get(id)?.callFrame;
-    if (frame === undefined || NOT_BUSY.has(frame.functionName)) continue;
-    const us = Math.max(0, profile.timeDeltas[index] ?? 0);
-    busyUs += us;
-    const file = fileOf(frame.url);
-    const isNative = frame.url === '';
-    const place = isNative ? frame.functionName || '(native)' : placeOf(file);
-    // Natives are many and small; V8 names each by its function.
-    const placeName = isNative && !place.startsWith('(') ? '(native)' : place;
-    places.set(placeName, (places.get(placeName) ?? 0) + us);
-    const name = `${frame.functionName || '(anonymous)'}  ${isNative ? '' : `${file}:${frame.lineNumber + 1}`}`;
-    functions.set(name.trim(), (functions.get(name.trim()) ?? 0) + us);
+    if (frame === undefined || NOT_BUSY.has(frame.functionName) || frame.url === OWN_WORK) continue;
+    const time = Math.max(0, profile.timeDeltas[index] ?? 0);
+    busy += time;
+    const path = fileOf(frame.url);
+    // V8's own entries, such as (garbage collector), stand for themselves; natives are many and small.
+    add(
+      places,
+      path === NATIVE && frame.functionName.startsWith('(') ? frame.functionName : placeOf(path),
+      time,
+    );
+    const where = path === NATIVE ? '' : `  ${path}:${frame.lineNumber + 1}`;
+    add(functions, `${frame.functionName || '(anonymous)'}${where}`, time);
   }
+  const cpuUs = file.cpuUs / queries;
   return {
-    pid,
-    thread,
-    busyUs: busyUs / queries,
-    places: shares(places, busyUs, queries),
-    functions: shares(functions, busyUs, queries).slice(0, FUNCTIONS),
+    process: processName,
+    thread: file.thread,
+    cpuUs,
+    places: shares(places, busy, cpuUs),
+    functions: shares(functions, busy, cpuUs).slice(0, FUNCTIONS),
   };
 }
 
-/** Every profile in a folder, by process and thread. @param queries what times are divided by */
-export async function readProfiles(folder: string, queries: number): Promise<ThreadProfile[]> {
-  const profiles: ThreadProfile[] = [];
-  for (const name of await readdir(folder)) {
-    const match = FILE_NAME.exec(name);
-    if (match === null) continue;
-    const profile = JSON.parse(await readFile(join(folder, name), 'utf8')) as Profile;
-    profiles.push(summarise(profile, Number(match[1]), Number(match[2]), queries));
+/**
+ * Profiles the threads of processes that were started with `PROFILE_OPTIONS`, while `work` runs.
+ * @param folder where the profiles are kept; what was in it goes
+ * @param work resolves with the number of queries, by which times are divided
+ */
+export async function profileWhile(
+  processes: Readonly<Record<string, RunningProcess>>,
+  folder: string,
+  work: () => Promise<number>,
+): Promise<ThreadProfile[]> {
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  const start: ProfileTask = { profile: 'start' };
+  const stop: ProfileTask = { profile: { stopInto: folder } };
+  for (const process of Object.values(processes)) await process.ask(start);
+  const queries = await work();
+  for (const process of Object.values(processes)) await process.ask(stop);
+  const threads: ThreadProfile[] = [];
+  for (const [name, { pid }] of Object.entries(processes)) {
+    for (const fileName of (await readdir(folder)).filter((each) => each.startsWith(`${pid}.`)).sort()) {
+      const text = await readFile(join(folder, fileName), 'utf8');
+      threads.push(summarise(name, JSON.parse(text) as ThreadProfileFile, queries));
+    }
   }
-  return profiles.sort((a, b) => a.pid - b.pid || a.thread - b.thread);
+  return threads;
+}
+
+/** A thread as text: where its time went, by place and by function. */
+export function formatProfile(title: string, profile: ThreadProfile): string[] {
+  const rows = (list: readonly Share[]): string[] =>
+    table(
+      list
+        .slice(0, PRINTED)
+        .map(({ name, us, share }) => [name, digits(us), `${(share * 100).toFixed(1)} %`]),
+    ).map((line) => `  ${line}`);
+  return [
+    `${title}, ${profile.process}, thread ${profile.thread}: ${digits(profile.cpuUs)} us a query`,
+    ...rows(profile.places),
+    '  the largest functions',
+    ...rows(profile.functions),
+  ];
 }

@@ -1,6 +1,7 @@
 /** One gateway and one worker as they are run, started for a measurement. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createClient } from '../src/client/client.ts';
+import { PROFILE_OPTIONS } from './cpu_profile.ts';
 import type { Machine } from './machine.ts';
 import { entry, type RunningProcess, startProcess } from './processes.ts';
 
@@ -15,8 +16,8 @@ export interface FleetPlan {
   readonly otlpPort: number | undefined;
   readonly gatewayRole?: number;
   readonly workerRole?: number;
-  /** Folder for CPU profiles, written when the fleet stops. */
-  readonly profileFolder?: string;
+  /** Whether it will be profiled, see profileWhile(). */
+  readonly profiled?: boolean;
 }
 
 export interface Fleet extends AsyncDisposable {
@@ -33,15 +34,11 @@ export function telemetryEnvironment(otlpPort: number | undefined): Record<strin
     : { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${otlpPort}` };
 }
 
-export function profileOptions(folder: string | undefined): string[] {
-  return folder === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${folder}`, '--cpu-prof-interval=500'];
-}
-
 /** @throws Error when a process does not start, or the gateway does not find its worker */
 export async function startFleet(machine: Machine, folder: string, plan: FleetPlan): Promise<Fleet> {
   await using opened = new AsyncDisposableStack();
   const env = telemetryEnvironment(plan.otlpPort);
-  const nodeOptions = profileOptions(plan.profileFolder);
+  const nodeOptions = plan.profiled === true ? PROFILE_OPTIONS : [];
   const worker = opened.use(
     await startProcess(machine, folder, {
       name: `${plan.name}-worker`,

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { LoadOptions } from '../src/loadgen/plan.ts';
 import type { LoadReport } from '../src/loadgen/report.ts';
 import { cpuMs, type Machine, machineCpuMs } from './machine.ts';
+import { digits } from './print.ts';
 import { type RunningProcess, startProcess } from './processes.ts';
+import { spreadOf } from './rounds.ts';
 
 /** Longer than a flush interval of the export thread: what a load leaves behind is counted as its cost. */
 const SETTLE_MS = 300;
@@ -95,4 +97,16 @@ export async function measureLoad(
     generatorLimited: report.generator.limited,
     otherCores: Math.max(0, (machineMs - oursMs) / elapsedMs),
   };
+}
+
+/** What disturbed the loads, for the reader. */
+export function othersNote(costs: readonly LoadCost[]): string[] {
+  const others = spreadOf(costs.map(({ otherCores }) => otherCores));
+  const limited = costs.filter(({ generatorLimited }) => generatorLimited).length;
+  const notes = [
+    `Processes outside the bench used ${digits(others.median)} cores (${digits(others.min)} to ${digits(others.max)}).`,
+  ];
+  if (limited > 0)
+    notes.push(`In ${limited} of ${costs.length} loads the generator was the limit of throughput.`);
+  return notes;
 }

@@ -3,13 +3,15 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { batching } from './batching.ts';
 import { type Bench, type BenchResult, isMet } from './bench.ts';
+import { gatewayCost } from './gateway_cost.ts';
 import { describeMachine } from './machine.ts';
 import { formatResult } from './print.ts';
 import { createProgress } from './progress.ts';
 import { telemetryCost } from './telemetry_cost.ts';
 
-const BENCHES: readonly Bench[] = [telemetryCost];
+const BENCHES: readonly Bench[] = [telemetryCost, gatewayCost, batching];
 const OUT_FOLDER = fileURLToPath(new URL('./out', import.meta.url));
 const DEFAULT_ROUNDS = 5;
 const QUICK_ROUNDS = 2;
@@ -89,7 +91,9 @@ async function main(wishes: Wishes): Promise<number> {
   const machine = describeMachine();
   await mkdir(OUT_FOLDER, { recursive: true });
   const stopped = new AbortController();
-  process.once('SIGINT', () => stopped.abort(new Error('stopped')));
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    process.once(signal, () => stopped.abort(new Error('stopped')));
+  }
   const results: object[] = [];
   let failed = false;
   process.stdout.write(

@@ -43,6 +43,10 @@ export function mlpModel(
   return { name, onnx: encodeMlp(mlp), batching, width: mlp.width };
 }
 
+export function modelFile(folder: string, { name }: BenchModel): string {
+  return join(folder, name, '1', 'model.onnx');
+}
+
 /** Writes `<folder>/<name>/1/model.onnx` and model.yaml for each. */
 export async function writeRepository(folder: string, models: readonly BenchModel[]): Promise<void> {
   for (const { name, onnx, batching } of models) {

@@ -16,6 +16,8 @@ export interface ProcessPlan {
   readonly name: string;
   /** `bin/gateway.ts` and the like below src, or a file of the bench. */
   readonly module: URL;
+  /** For files of the bench. */
+  readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
   /** Core to pin it to, see coreOf(); undefined leaves it to the scheduler. */
   readonly role?: number;
@@ -60,7 +62,7 @@ export async function startProcess(
   const logPath = join(folder, `${plan.name}.log`);
   const log = openSync(logPath, 'a');
   const nodeOptions = plan.nodeOptions ?? [];
-  const child = fork(plan.module, [SUPERVISED_FLAG], {
+  const child = fork(plan.module, [...(plan.args ?? []), SUPERVISED_FLAG], {
     cwd: folder,
     env: { ...plainEnvironment(), ...plan.env },
     ...(core === undefined

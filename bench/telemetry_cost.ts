@@ -2,12 +2,11 @@
  * What telemetry costs: the same queries through gateway and worker with everything on (every trace kept and
  * exported) and with everything off, in processor time per query of both processes.
  */
-import { mkdir, mkdtemp } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
-import { readProfiles, type ThreadProfile } from './cpu_profile.ts';
+import { formatProfile, profileWhile, type ThreadProfile } from './cpu_profile.ts';
 import { type Fleet, startFleet } from './fleet.ts';
-import { type LoadCost, measureLoad, startLoadProcess } from './load.ts';
+import { type LoadCost, measureLoad, othersNote, startLoadProcess } from './load.ts';
 import { type BenchModel, mlpModel, samplesOf, tinyModel, writeRepository } from './models.ts';
 import { digits, table } from './print.ts';
 import { entry, startProcess } from './processes.ts';
@@ -19,7 +18,8 @@ const SERVING_ROLE = 0;
 const OTHER_ROLE = 1;
 const CONCURRENCY = 16;
 const AIM = { relation: 'at least', value: 0.9 } as const;
-const PROFILE_LINES = 14;
+/** Threads below are not printed. */
+const LEAST_CPU_US = 0.5;
 
 type Side = 'off' | 'on' | 'console';
 
@@ -30,7 +30,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
   // A process keeps what its compiler made of its first seconds, so each comparison uses several.
   const generations = quick ? 1 : 3;
   await using folder = await temporaryFolder();
-  const models = [tinyModel(), mlpModel('small', { maxRows: 32, maxDelayMs: 2 })];
+  const models = [tinyModel(), mlpModel('small', { maxRows: 32, maxDelayMs: 2 })] as const;
   const repository = folder.path('models');
   await writeRepository(repository, models);
   const drain = await startProcess(machine, folder.root, {
@@ -58,14 +58,14 @@ async function run(context: BenchContext): Promise<BenchResult> {
     on: drain.ports.http,
     console: receiver.ports.otlp,
   };
-  const start = (side: Side, profileFolder?: string): Promise<Fleet> =>
+  const start = (side: Side, profiled = false): Promise<Fleet> =>
     startFleet(machine, folder.root, {
       name: side,
       repository,
       otlpPort: ports[side],
       gatewayRole: SERVING_ROLE,
       workerRole: SERVING_ROLE,
-      ...(profileFolder === undefined ? {} : { profileFolder }),
+      profiled,
     });
   const measure = (fleet: Fleet, model: BenchModel, seconds: number): Promise<LoadCost> =>
     measureLoad(
@@ -146,30 +146,20 @@ async function run(context: BenchContext): Promise<BenchResult> {
 
   const profileTables: string[][] = [];
   const profiles: Record<string, readonly ThreadProfile[]> = {};
+  const [profiledModel] = models;
   for (const side of ['off', 'on'] as const) {
     context.progress(`profile, telemetry ${side}`);
-    const profileFolder = join(context.outFolder, `telemetry-${side}`);
-    await mkdir(profileFolder, { recursive: true });
-    const into = await mkdtemp(join(profileFolder, 'profile-'));
-    const [model] = models;
-    if (model === undefined) continue;
-    const fleet = await start(side, into);
-    let queries = 0;
-    const pids = { gateway: fleet.gateway.pid, worker: fleet.worker.pid };
-    try {
-      queries = (await measure(fleet, model, durationS + warmupS)).ok;
-    } finally {
-      await fleet[Symbol.asyncDispose]();
-    }
-    const threads = await readProfiles(into, queries);
+    await using fleet = await start(side, true);
+    await measure(fleet, profiledModel, warmupS);
+    const threads = await profileWhile(
+      { gateway: fleet.gateway, worker: fleet.worker },
+      join(context.outFolder, `profile-telemetry-${side}`),
+      async () => (await measure(fleet, profiledModel, durationS)).ok,
+    );
     profiles[side] = threads;
-    for (const [process, pid] of Object.entries(pids)) {
-      for (const thread of threads.filter((each) => each.pid === pid)) {
-        if (thread.busyUs < 0.5) continue;
-        profileTables.push(
-          profileTable(`${model.name}, telemetry ${side}, ${process}, thread ${thread.thread}`, thread),
-        );
-      }
+    for (const thread of threads) {
+      if (thread.cpuUs < LEAST_CPU_US) continue;
+      profileTables.push(formatProfile(`profile of ${profiledModel.name}, telemetry ${side}`, thread));
     }
   }
   return {
@@ -178,36 +168,11 @@ async function run(context: BenchContext): Promise<BenchResult> {
     notes: [
       `Closed loop of ${CONCURRENCY}, ${durationS} s a round, ${generations} generations of processes; gateway and worker share one core, generator and receiver another.`,
       'tiny is the worst case: a query that computes nothing, unbatched. small is the model of bench 5.',
-      'Processor time includes the export threads; profiles count time in JavaScript and the collector, not in the kernel.',
-      ...busyNote(Object.values(costs).flatMap((sides) => Object.values(sides).flat())),
+      'Processor time is of all threads, the export threads among them.',
+      ...othersNote(Object.values(costs).flatMap((sides) => Object.values(sides).flat())),
     ],
     details: { costs, profiles },
   };
-}
-
-function profileTable(title: string, thread: ThreadProfile): string[] {
-  const line = ({ name, us, share }: ThreadProfile['places'][number]): string[] => [
-    name,
-    digits(us),
-    `${(share * 100).toFixed(1)} %`,
-  ];
-  return [
-    `profile of ${title}: ${digits(thread.busyUs)} us a query`,
-    ...table(thread.places.slice(0, PROFILE_LINES).map(line)).map((text) => `  ${text}`),
-    '  the largest functions',
-    ...table(thread.functions.slice(0, PROFILE_LINES).map(line)).map((text) => `  ${text}`),
-  ];
-}
-
-function busyNote(costs: readonly LoadCost[]): string[] {
-  const others = spreadOf(costs.map(({ otherCores }) => otherCores));
-  const limited = costs.filter(({ generatorLimited }) => generatorLimited).length;
-  const notes = [
-    `Processes outside the bench used ${digits(others.median)} cores (${digits(others.min)} to ${digits(others.max)}).`,
-  ];
-  if (limited > 0)
-    notes.push(`In ${limited} of ${costs.length} loads the generator was the limit of throughput.`);
-  return notes;
 }
 
 export const telemetryCost: Bench = {
