@@ -1,0 +1,43 @@
+/**
+ * What evidence is made from: ledgers of queries as their traces tell them, and conditions as metrics tell them.
+ * The console fills it from its own stores, the enricher from Prometheus and Jaeger.
+ */
+import type { Circumstance } from '../contract/evidence.ts';
+import type { Outcome } from '../contract/outcomes.ts';
+import type { Stage } from '../contract/stages.ts';
+
+export type LedgerStage = Stage | 'unattributed';
+
+/** One query: where it went and where its time went. */
+export interface QueryLedger {
+  readonly traceId: string;
+  /** Unix milliseconds. */
+  readonly startMs: number;
+  /** Total less receive and respond, as objectives count it. */
+  readonly serviceMs: number;
+  readonly stagesMs: ReadonlyMap<LedgerStage, number>;
+  readonly model: string;
+  readonly version: string;
+  /** Of the deciding attempt; empty when none was made. */
+  readonly worker: string;
+  readonly priority?: string;
+  readonly tenant?: string;
+  readonly outcome: Outcome;
+  /** Code of the error; empty when there was none. */
+  readonly errorCode: string;
+}
+
+export interface EvidenceInput {
+  readonly atMs: number;
+  readonly windowS: number;
+  readonly baselineS: number;
+  readonly subject: 'latency' | 'errors' | 'other';
+  /** Queries of the window and of the baseline before it, already restricted to what the alert's labels name. */
+  readonly now: readonly QueryLedger[];
+  readonly baseline: readonly QueryLedger[];
+  /** The alert's own threshold on serviceMs, where it has one. */
+  readonly thresholdMs: number | undefined;
+  readonly circumstances: readonly Circumstance[];
+  /** Address of a trace for people. */
+  readonly traceUrl: (traceId: string) => string;
+}
