@@ -17,6 +17,9 @@ export const DEFAULT_OTLP_LIMITS: OtlpLimits = {
   spanBytes: 1024 * 1024,
 };
 
+/** Lists and maps inside values may nest this deep; a request with deeper ones is refused. */
+export const VALUE_DEPTH_LIMIT = 16;
+
 /** Resource and scope of a run of spans, as they came. */
 export interface BatchOrigin {
   /** Equal keys mean equal bytes. */

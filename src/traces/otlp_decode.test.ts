@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { VitrineError } from '../contract/errors.ts';
-import { DEFAULT_OTLP_LIMITS, rejectionMessage } from './otlp_batch.ts';
+import { DEFAULT_OTLP_LIMITS, rejectionMessage, VALUE_DEPTH_LIMIT } from './otlp_batch.ts';
 import { decodeTraces } from './otlp_decode.ts';
 import { jsonToProtobuf } from './otlp_json.ts';
-import { decodeResource, decodeScope, decodeSpan, VALUE_DEPTH_LIMIT } from './otlp_message.ts';
+import { decodeResource, decodeScope, decodeSpan } from './otlp_message.ts';
 import { readSeriesKey } from './series_key.ts';
 import type { Span } from './span.ts';
 import {
@@ -173,7 +173,9 @@ describe('OTLP JSON beside what the SDK writes', () => {
     const attributes = (depth: number) => ({ attributes: [{ key: 'k', value: nest(depth) }] });
     expect(decodeOne(attributes(VALUE_DEPTH_LIMIT))).toBeDefined();
     expect(() => decodeOne(attributes(VALUE_DEPTH_LIMIT + 1))).toThrowError(VitrineError);
-    const bomb = `{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":${'{"arrayValue":{"values":['.repeat(20_000)}`;
+    const levels = 20_000;
+    const value = `${'{"arrayValue":{"values":['.repeat(levels)}${']}}'.repeat(levels)}`;
+    const bomb = `{"resourceSpans":[{"resource":{"attributes":[{"key":"k","value":${value}}]}}]}`;
     expect(() => jsonToProtobuf(Buffer.from(bomb))).toThrowError(VitrineError);
   });
 });
@@ -326,17 +328,28 @@ describe('bytes that are no OTLP', () => {
     return bytes[Math.floor(random() * bytes.length)] ?? 0;
   }
 
+  test('are refused when a field runs past the end of its message into the next', () => {
+    const request = (nameLength: number): Buffer => {
+      const span = Buffer.concat([Buffer.from([0x2a, nameLength]), Buffer.from('abc')]);
+      return wrap(0x0a, wrap(0x12, Buffer.concat([wrap(0x12, span), wrap(0x12, span)])));
+    };
+    expect(attempt(request(3))).toBe('accepted');
+    expect(attempt(request(4))).toBe('refused');
+  });
+
   test('are refused when a list nests deeper than values may', () => {
     let value = Buffer.from([0x0a, 0x01, 0x78]);
     for (let level = 0; level < 5_000; level += 1) {
       const list = Buffer.concat([Buffer.from([0x0a]), varint(value.length), value]);
       value = Buffer.concat([Buffer.from([0x2a]), varint(list.length), list]);
     }
-    const wrap = (tag: number, inner: Buffer): Buffer =>
-      Buffer.concat([Buffer.from([tag]), varint(inner.length), inner]);
     const body = wrap(0x0a, wrap(0x0a, wrap(0x0a, wrap(0x12, value))));
     expect(attempt(body)).toBe('refused');
   });
+
+  function wrap(tag: number, inner: Buffer): Buffer {
+    return Buffer.concat([Buffer.from([tag]), varint(inner.length), inner]);
+  }
 
   function varint(value: number): Buffer {
     const bytes: number[] = [];

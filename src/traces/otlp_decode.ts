@@ -11,8 +11,8 @@ import {
   type DecodedBatch,
   type OtlpLimits,
   originKey,
+  VALUE_DEPTH_LIMIT,
 } from './otlp_batch.ts';
-import { VALUE_DEPTH_LIMIT } from './otlp_message.ts';
 import { SeriesKeyBuilder } from './series_key.ts';
 import { malformed, WireReader } from './wire_reader.ts';
 

@@ -5,7 +5,7 @@
  */
 import protobuf from 'protobufjs/minimal.js';
 import { VitrineError } from '../contract/errors.ts';
-import { VALUE_DEPTH_LIMIT } from './otlp_message.ts';
+import { VALUE_DEPTH_LIMIT } from './otlp_batch.ts';
 
 type Json = Record<string, unknown>;
 type Writer = protobuf.Writer;

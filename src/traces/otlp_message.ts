@@ -5,10 +5,7 @@
  * Field numbers are those of opentelemetry/proto/{trace,resource,common}/v1.
  */
 import type { AnyValue, KeyValue, Scope, Span, SpanEvent, SpanLink } from './span.ts';
-import { malformed, WireReader } from './wire_reader.ts';
-
-/** Lists and maps inside values may nest this deep; what is deeper is refused at ingest. */
-export const VALUE_DEPTH_LIMIT = 16;
+import { WireReader } from './wire_reader.ts';
 
 function text(reader: WireReader): string {
   const end = reader.span();
@@ -34,8 +31,8 @@ function nested<T>(reader: WireReader, decode: (reader: WireReader) => T): T {
   return value;
 }
 
-function decodeAnyValue(reader: WireReader, depth: number): AnyValue {
-  if (depth > VALUE_DEPTH_LIMIT) throw malformed(`values nested deeper than ${VALUE_DEPTH_LIMIT}`);
+/** Recursion ends: ingest refuses values that nest deeper than VALUE_DEPTH_LIMIT. */
+function decodeAnyValue(reader: WireReader): AnyValue {
   let value: AnyValue = {};
   while (reader.pos < reader.end) {
     const tag = reader.tag();
@@ -59,7 +56,7 @@ function decodeAnyValue(reader: WireReader, depth: number): AnyValue {
         nested(reader, (list) => {
           while (list.pos < list.end) {
             const member = list.tag();
-            if (member === 0x0a) values.push(nested(list, (inner) => decodeAnyValue(inner, depth + 1)));
+            if (member === 0x0a) values.push(nested(list, decodeAnyValue));
             else list.skip(member);
           }
         });
@@ -71,7 +68,7 @@ function decodeAnyValue(reader: WireReader, depth: number): AnyValue {
         nested(reader, (list) => {
           while (list.pos < list.end) {
             const member = list.tag();
-            if (member === 0x0a) values.push(nested(list, (inner) => decodeKeyValue(inner, depth + 1)));
+            if (member === 0x0a) values.push(nested(list, decodeKeyValue));
             else list.skip(member);
           }
         });
@@ -91,20 +88,20 @@ function decodeAnyValue(reader: WireReader, depth: number): AnyValue {
   return value;
 }
 
-function decodeKeyValue(reader: WireReader, depth: number): KeyValue {
+function decodeKeyValue(reader: WireReader): KeyValue {
   let key = '';
   let value: AnyValue = {};
   while (reader.pos < reader.end) {
     const tag = reader.tag();
     if (tag === 0x0a) key = text(reader);
-    else if (tag === 0x12) value = nested(reader, (inner) => decodeAnyValue(inner, depth));
+    else if (tag === 0x12) value = nested(reader, decodeAnyValue);
     else reader.skip(tag);
   }
   return { key, value };
 }
 
 function attribute(reader: WireReader): KeyValue {
-  return nested(reader, (inner) => decodeKeyValue(inner, 0));
+  return nested(reader, decodeKeyValue);
 }
 
 function decodeEvent(reader: WireReader): SpanEvent {
@@ -292,7 +289,7 @@ export function microsecondsOf(
 
 /** Decodes the bytes of one AnyValue message. Throws a VitrineError (400). */
 export function decodeValue(bytes: Buffer): AnyValue {
-  return decodeAnyValue(new WireReader(bytes), 0);
+  return decodeAnyValue(new WireReader(bytes));
 }
 
 /** Decodes a Resource message. Throws a VitrineError (400). */

@@ -100,6 +100,13 @@ describe('the newest queries', () => {
     });
   });
 
+  test('count spans once that were sent twice', () => {
+    const spans = query(4);
+    using store = open([...spans, ...spans]);
+    expect(store.recent(10, {}).queries).toHaveLength(1);
+    expect(store.recent(10, {}).queries[0]).toMatchObject({ spanCount: 3, errorSpanCount: 0 });
+  });
+
   test('are cut to the number asked for and filtered', () => {
     using store = open(spans);
     expect(requests(store, 2, {})).toEqual(['request-11', 'request-10']);

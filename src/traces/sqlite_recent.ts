@@ -84,6 +84,8 @@ export class RecentQueries {
     const wanted = Math.min(limit, RECENT_LIMIT);
     const budget: ScanBudget = { left: this.scanLimit };
     const queries: RecentQuery[] = [];
+    /** A span that was sent twice is listed once. */
+    const listed = new Set<string>();
     const sources: ScanSource[] = [];
     for (const series of this.registry.all()) {
       if (!mayBeQuery(series)) continue;
@@ -99,6 +101,9 @@ export class RecentQueries {
         if (span === undefined || (entry.source.verify && !matchSpan(span, query))) continue;
         const pks = this.reader.pksOf(span.traceId);
         if (!this.isQuery(span, pks, budget)) continue;
+        const key = `${span.traceId} ${span.spanId} ${span.kind}`;
+        if (listed.has(key)) continue;
+        listed.add(key);
         queries.push(this.describe(span, pks));
         if (queries.length >= wanted) break;
       }
@@ -145,9 +150,9 @@ export class RecentQueries {
     let left = Math.ceil(this.scanLimit / SPAN_READ_COST);
     let pk = -1;
     let services = new Map<string, string>();
-    let children: { service: string; parent: string }[] = [];
+    let children = new Map<string, { service: string; parent: string }>();
     const finishTrace = (): void => {
-      for (const { service, parent } of children) {
+      for (const { service, parent } of children.values()) {
         const caller = services.get(parent);
         if (caller === undefined || caller === service) continue;
         const key = JSON.stringify([caller, service]);
@@ -156,7 +161,7 @@ export class RecentQueries {
         counts.set(key, link);
       }
       services = new Map();
-      children = [];
+      children = new Map();
     };
     for (const row of this.selectBackwards.iterate()) {
       const rowPk = Math.floor(Number(row.id) / SPANS_PER_TRACE);
@@ -172,10 +177,11 @@ export class RecentQueries {
         if (series === undefined) continue;
         const { service } = series.origin.decoded;
         const { spanId, parentSpanId, startUs } = skimSpan(chunk.message());
-        services.set(spanId.toString('hex'), service);
+        const id = spanId.toString('hex');
+        services.set(id, service);
         if (parentSpanId.length === 0) continue;
         if (startUs < startMinUs || startUs > startMaxUs) continue;
-        children.push({ service, parent: parentSpanId.toString('hex') });
+        children.set(id, { service, parent: parentSpanId.toString('hex') });
       }
     }
     finishTrace();

@@ -100,7 +100,7 @@ function bruteForce(spans: readonly StoredSpan[], query: TraceQuery): string[] {
 
 describe.each<[string, Partial<TraceStoreOptions>]>([
   ['all in memory', {}],
-  ['in many runs', { runEntries: 300 }],
+  ['in many runs', { runEntries: 60 }],
   ['with traces that are opened again', { runEntries: 500, openTraces: 8 }],
   ['with more series than are held', { runEntries: 500, maxSeries: 12 }],
 ])('search, %s, against looking at every span', (_, options) => {
