@@ -59,6 +59,7 @@ export class WorkerQuery implements ChildHolder {
   readonly #start: WorkerQueryStart;
   readonly #core: WorkerCore;
   #context: Context | undefined;
+  #makeContext: ((query: WorkerQuery) => Context) | undefined;
 
   constructor(core: WorkerCore, start: WorkerQueryStart, makeContext: (query: WorkerQuery) => Context) {
     this.#core = core;
@@ -67,7 +68,7 @@ export class WorkerQuery implements ChildHolder {
     this.kept = start.kept;
     this.undecided = start.undecided;
     this.ledger = new Ledger(start.startMs);
-    this.#context = makeContext(this);
+    this.#makeContext = makeContext;
   }
 
   get open(): boolean {
@@ -78,8 +79,12 @@ export class WorkerQuery implements ChildHolder {
     return this.undecided && !this.#closed ? undefined : this.kept;
   }
 
-  /** Runs code in the query's context. A batch runs in the root context instead: it belongs to all its members. */
+  /**
+   * Runs code in the query's context, which is made for the first that asks: most queries never do. A batch runs
+   * in the root context instead: it belongs to all its members.
+   */
   run<T>(work: () => T): T {
+    this.#context ??= this.#makeContext?.(this);
     return this.#context === undefined ? work() : contextApi.with(this.#context, work);
   }
 
@@ -161,6 +166,7 @@ export class WorkerQuery implements ChildHolder {
       core.count('not_kept');
     }
     this.#context = undefined;
+    this.#makeContext = undefined;
     this.#children = undefined;
   }
 
