@@ -1,18 +1,18 @@
 /** Composition of the console process. */
 import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
-import { loadConfig } from '../config/load.ts';
 import { readOtelConfig } from '../config/otel.ts';
 import { createConsole } from '../console/console.ts';
 import { SERVICE_CONSOLE } from '../contract/attributes.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
+import { configOrExit } from './config_or_exit.ts';
 
 /** Below the processes that serve queries. */
 const NICE = 10;
 
-const config = loadConfig();
+const config = configOrExit();
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };

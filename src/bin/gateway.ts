@@ -1,6 +1,5 @@
 /** Composition of one gateway process. */
 import { readFileSync } from 'node:fs';
-import { loadConfig } from '../config/load.ts';
 import { readOtelConfig } from '../config/otel.ts';
 import { SERVICE_GATEWAY } from '../contract/attributes.ts';
 import type { Peer } from '../contract/messages.ts';
@@ -11,8 +10,9 @@ import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
+import { configOrExit, configOrExit } from './config_or_exit.ts';
 
-const config = loadConfig();
+const config = configOrExit();
 const { index } = config.gateway;
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;

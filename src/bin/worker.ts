@@ -1,6 +1,5 @@
 /** Composition of one worker process. */
 import { readFileSync } from 'node:fs';
-import { loadConfig } from '../config/load.ts';
 import { readOtelConfig } from '../config/otel.ts';
 import { SERVICE_WORKER } from '../contract/attributes.ts';
 import { openFaultSocket } from '../lifecycle/fault_socket.ts';
@@ -10,8 +9,9 @@ import { runService } from '../lifecycle/service_process.ts';
 import { applyRuntimeEnvironment } from '../model/runtime_environment.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
 import { createWorkerService } from '../worker/worker_service.ts';
+import { configOrExit } from './config_or_exit.ts';
 
-const config = loadConfig();
+const config = configOrExit();
 const { index, basePort } = config.worker;
 // Before the first inference thread: native code reads the environment of the process.
 applyRuntimeEnvironment(process.env);
