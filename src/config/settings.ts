@@ -12,7 +12,7 @@ function isHttpUrl(value: string): boolean {
   return /^https?:\/\/[^\s/?#@]+\/?$/.test(value) && URL.canParse(value);
 }
 
-export const SETTINGS = {
+const SETTINGS = {
   gateway: {
     host: text('localhost', 'Address to listen on. localhost listens on IPv4 and IPv6 loopback.'),
     httpPort: integer(8000, 0, 65_535, 'Port of the Open Inference Protocol. 0 takes a free one.'),

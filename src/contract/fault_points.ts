@@ -5,10 +5,10 @@
  */
 
 /** Points that the gateway passes. `attempt` lies between the headers written to a worker and its answer. */
-export const GATEWAY_FAULT_POINTS = ['admit', 'route', 'attempt', 'respond'] as const;
+const GATEWAY_FAULT_POINTS = ['admit', 'route', 'attempt', 'respond'] as const;
 
 /** Points that the worker passes; `dispatch`, `compute` and `postprocess` on its inference threads. */
-export const WORKER_FAULT_POINTS = [
+const WORKER_FAULT_POINTS = [
   'worker_receive',
   'preprocess',
   'queue',
