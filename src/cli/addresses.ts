@@ -21,3 +21,10 @@ export function gatewayUrl(given: string | undefined): string {
   const { gateway } = loadConfig();
   return `http://${callable(gateway.host)}:${gateway.httpPort}`;
 }
+
+/** @param given the value of `--console`, when there is one */
+export function consoleUrl(given: string | undefined): string {
+  if (given !== undefined) return checked('console', given);
+  const { console } = loadConfig();
+  return `http://${callable(console.host)}:${console.httpPort}`;
+}

@@ -5,6 +5,7 @@ import type { Command } from './command.ts';
 export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   up: () => import('./up.ts'),
   infer: () => import('./infer.ts'),
+  trace: () => import('./trace.ts'),
   models: () => import('./models.ts'),
   load: () => import('./load.ts'),
 };
