@@ -10,7 +10,7 @@ import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
-import { configOrExit, configOrExit } from './config_or_exit.ts';
+import { configOrExit } from './config_or_exit.ts';
 
 const config = configOrExit();
 const { index } = config.gateway;
