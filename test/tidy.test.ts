@@ -21,7 +21,7 @@ const LONGER: Readonly<Record<string, number>> = {
   'src/gateway/exchange.ts': 460,
   'src/loadgen/run.ts': 410,
   // A table: one entry per metric.
-  'src/telemetry/catalog.ts': 500,
+  'src/telemetry/catalog.ts': 460,
   'src/traces/otlp_decode.ts': 430,
 };
 

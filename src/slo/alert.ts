@@ -15,12 +15,10 @@
  * Identity is the set of labels: those of the element, the rule's, `alertname`, `severity`. The number is not
  * part of it, so it stands in annotations only.
  */
+import type { AlertSeverity } from '../contract/alerts.ts';
 import type { DrillName } from '../contract/drill_names.ts';
 import type { MetricPlace } from '../telemetry/catalog.ts';
 import type { Expression } from './expression.ts';
-
-/** page: someone acts now. ticket: someone acts in days. info: for whoever looks. */
-export type Severity = 'page' | 'ticket' | 'info';
 
 /**
  * How the number is written: `ratio` 0.061 as `6.1%`; `seconds` as `250ms`; `bytes` as `1.5GiB`; `factor` as
@@ -64,7 +62,8 @@ export type DrillOf = { readonly drill: DrillName } | { readonly noDrill: string
 export interface AlertRule {
   /** `VitrineWorkerDown`; unique in all that is compiled together, with the labels below. */
   readonly name: string;
-  readonly severity: Severity;
+  /** page: someone acts now. ticket: someone acts in days. info: for whoever looks. */
+  readonly severity: AlertSeverity;
   readonly expression: Expression;
   readonly forS: number;
   readonly keepFiringForS: number;

@@ -5,26 +5,10 @@
  * Names are as Prometheus scrapes them. The same metric travels over OTLP under `otelName`, with the same
  * unit, so that a collector translates it to the same name.
  */
+import type { CatalogEntry, MetricType } from './catalog_entry.ts';
+import { HOST_METRICS } from './catalog_host.ts';
 
-export type MetricType = 'counter' | 'gauge' | 'histogram';
-/** Which processes export it. */
-export type MetricPlace = 'gateway' | 'worker' | 'console' | 'all';
-
-export interface CatalogEntry {
-  readonly type: MetricType;
-  /** UCUM, as OpenTelemetry writes it: `s`, `By`, `1`, `{request}`. */
-  readonly unit: string;
-  readonly description: string;
-  /** The only attributes that it may carry. */
-  readonly attributes: readonly string[];
-  /** Upper edges of the buckets, ascending, without +Inf; histograms only. */
-  readonly buckets?: readonly number[];
-  /** Carries exemplars: trace and span id of a query accepted for export. */
-  readonly exemplars?: boolean;
-  readonly place: MetricPlace;
-  /** Name over OTLP. */
-  readonly otelName: string;
-}
+export type { CatalogEntry, MetricPlace } from './catalog_entry.ts';
 
 /** Seconds; end to end and compute. An objective's threshold must be one of these edges. */
 export const DURATION_BUCKETS_S = [
@@ -191,6 +175,15 @@ export const CATALOG = {
     attributes: ['model'],
     place: 'worker',
     otelName: 'inference.attributed',
+  },
+  inference_repository_models: {
+    type: 'gauge',
+    unit: '{model}',
+    description:
+      'Versions of models: 1 for the state that one is in (LOADING, READY, UNAVAILABLE), 0 for the others.',
+    attributes: ['model', 'version', 'state'],
+    place: 'worker',
+    otelName: 'inference.repository.models',
   },
   inference_repository_loads_total: {
     type: 'counter',
@@ -412,63 +405,7 @@ export const CATALOG = {
     place: 'console',
     otelName: 'vitrine.console.store.queue.usage',
   },
-  nodejs_eventloop_delay_max_seconds: {
-    type: 'gauge',
-    unit: 's',
-    description: 'Largest event-loop delay of the last 15 s.',
-    attributes: [],
-    place: 'all',
-    otelName: 'nodejs.eventloop.delay.max',
-  },
-  nodejs_eventloop_utilization_ratio: {
-    type: 'gauge',
-    unit: '1',
-    description: 'Share of time in which the event loop was not idle, since the last scrape.',
-    attributes: [],
-    place: 'all',
-    otelName: 'nodejs.eventloop.utilization',
-  },
-  process_cpu_time_seconds_total: {
-    type: 'counter',
-    unit: 's',
-    description: 'CPU time of the process.',
-    attributes: ['cpu_mode'],
-    place: 'all',
-    otelName: 'process.cpu.time',
-  },
-  process_memory_usage_bytes: {
-    type: 'gauge',
-    unit: 'By',
-    description: 'Resident memory of the process.',
-    attributes: [],
-    place: 'all',
-    otelName: 'process.memory.usage',
-  },
-  process_uptime_seconds: {
-    type: 'gauge',
-    unit: 's',
-    description: 'Time since the process started.',
-    attributes: [],
-    place: 'all',
-    otelName: 'process.uptime',
-  },
-  v8js_memory_heap_used_bytes: {
-    type: 'gauge',
-    unit: 'By',
-    description: 'Heap in use.',
-    attributes: [],
-    place: 'all',
-    otelName: 'v8js.memory.heap.used',
-  },
-  v8js_gc_duration_seconds: {
-    type: 'histogram',
-    unit: 's',
-    description: 'Garbage collections, by kind.',
-    attributes: ['v8js_gc_type'],
-    buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5],
-    place: 'all',
-    otelName: 'v8js.gc.duration',
-  },
+  ...HOST_METRICS,
 } as const satisfies Record<string, CatalogEntry>;
 
 export type MetricName = keyof typeof CATALOG;
