@@ -3,8 +3,8 @@ import { VitrineError } from '../contract/errors.ts';
 import { SPAN_KINDS } from './span.ts';
 
 /** Traces of one search when the caller does not say, and at most. */
-export const DEFAULT_LIMIT = 100;
-export const LIMIT_MAX = 1_500;
+const DEFAULT_LIMIT = 100;
+const LIMIT_MAX = 1_500;
 
 export function badParameter(name: string, expected: string): VitrineError {
   return new VitrineError('invalid_request', `malformed parameter ${name}: must be ${expected}`, {

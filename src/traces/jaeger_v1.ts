@@ -134,7 +134,7 @@ function toSpan(span: StoredSpan, processID: string): Record<string, unknown> {
 }
 
 /** A trace in v1's form. Processes are resources, named p1, p2 … in the order in which spans mention them. */
-export function toJaegerTrace(trace: Trace): Record<string, unknown> {
+function toJaegerTrace(trace: Trace): Record<string, unknown> {
   const processes: Record<string, unknown> = {};
   const ids = new Map<string, string>();
   const known = new Map<Origin, string>();

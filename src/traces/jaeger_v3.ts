@@ -128,7 +128,7 @@ function toScope({ scope }: Origin): Json {
 }
 
 /** Traces as OTLP's resourceSpans: spans of one resource and scope stand together, in the order of their first span. */
-export function toResourceSpans(traces: readonly Trace[]): Json[] {
+function toResourceSpans(traces: readonly Trace[]): Json[] {
   const resources = new Map<string, { json: Json; scopeSpans: Json[] }>();
   const spansByOrigin = new Map<Origin, Json[]>();
   for (const trace of traces) {
@@ -163,7 +163,7 @@ function later(a: string, b: string): boolean {
  * Counts and bounds of one trace. Its root is the earliest span without a parent, or, when every span has one
  * (the caller's span is not here), the earliest whose parent is not in the trace.
  */
-export function summarize(trace: Trace): Json {
+function summarize(trace: Trace): Json {
   const ids = new Set(trace.spans.map((span) => span.spanId));
   const services = new Map<string, { name: string; spanCount: number; errorSpanCount: number }>();
   let minStartTimeUnixNano: string | undefined;

@@ -12,7 +12,7 @@ import type { InsertResult } from './store.ts';
 import type { TraceStoreClient } from './store_client.ts';
 import type { OtlpEncoding } from './store_messages.ts';
 
-export const OTLP_TRACES_PATH = '/v1/traces';
+const OTLP_TRACES_PATH = '/v1/traces';
 const OTHER_SIGNALS: ReadonlySet<string> = new Set(['/v1/metrics', '/v1/logs', '/v1development/profiles']);
 
 export interface OtlpReceiverOptions {

@@ -222,7 +222,7 @@ export function expectedStored(span: DescribedSpan): StoredSpan {
 }
 
 /** Values of every kind that an attribute can have, some beyond what JavaScript's numbers or ASCII hold. */
-export function randomValue(random: () => number, depth = 0): Value {
+function randomValue(random: () => number, depth = 0): Value {
   switch (Math.floor(random() * (depth > 2 ? 5 : 8))) {
     case 0:
       return pick(random, ['', 'ok', 'langid', 'Grüße, 世界 🙂', 'a\u0000b', '"\\\n', 'x'.repeat(200)]);

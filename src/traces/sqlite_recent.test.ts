@@ -60,8 +60,8 @@ function batch(place: number): DescribedSpan {
   });
 }
 
-function open(spans: readonly DescribedSpan[]): TraceStore {
-  const store = createSqliteStore({ ...DEFAULT_STORE_OPTIONS, path: ':memory:', runEntries: 20 });
+function open(spans: readonly DescribedSpan[], maxSeries = DEFAULT_STORE_OPTIONS.maxSeries): TraceStore {
+  const store = createSqliteStore({ ...DEFAULT_STORE_OPTIONS, path: ':memory:', runEntries: 20, maxSeries });
   insertAll(store, spans, 16);
   return store;
 }
@@ -77,6 +77,11 @@ describe('the newest queries', () => {
   test('are gateway spans, newest first, with what a list shows', () => {
     using store = open(spans);
     const { queries, scanLimitReached } = store.recent(100, {});
+    // With almost no series every span is looked at, and says the same.
+    using scanning = open(spans, 1);
+    expect(scanning.recent(100, {}).queries.map(({ spanId }) => spanId)).toEqual(
+      queries.map(({ spanId }) => spanId),
+    );
     expect(queries.map(({ requestId }) => requestId)).toEqual(
       places.toReversed().map((place) => `request-${place}`),
     );

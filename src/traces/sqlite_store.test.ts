@@ -228,7 +228,7 @@ describe('retention', () => {
   test('takes further spans of an evicted trace as a new one', () => {
     let nowMs = 0;
     using store = open({ maxAgeMs: 1_000 }, () => nowMs);
-    insertAll(store, [describeSpan({})]);
+    insertAll(store, [describeSpan({}), ...plainTraces(3)]);
     nowMs = 5_000;
     while (store.evict(nowMs));
     const late = describeSpan({ spanId: '00f067aa0ba902b7' });
@@ -337,6 +337,23 @@ describe('a database in trouble', () => {
     const held = heldTraces(store);
     expect(held).toHaveLength(insertedSpans - evictedBySize.spans);
     expect(held[0]).toBe(plainTraces(1, 9_999)[0]?.traceId);
+  });
+
+  test('a batch that does not fit leaves nothing behind, in memory or on disk', () => {
+    {
+      using store = open({ maxPageCount: 24 });
+      const large = plainTraces(1_500).map((span) => ({ ...span, service: 'new' }));
+      expect(() => store.insert([batchOf(large)])).toThrowError(refusal);
+      expect(store.stats()).toMatchObject({ failedSpans: 1_500, series: 0, origins: 0, insertedSpans: 0 });
+      expect(store.services()).toEqual([]);
+      expect(store.search({ limit: 5 })).toMatchObject({ traces: [], scanned: 0 });
+      // The same service and series once more, now for good.
+      insertAll(store, large.slice(0, 1));
+      expect(store.search({ limit: 5 })).toMatchObject({ scanned: 1 });
+    }
+    using store = open();
+    expect(store.services()).toEqual(['new']);
+    expect(heldTraces(store)).toEqual(plainTraces(1).map(({ traceId }) => traceId));
   });
 
   test('a folder that cannot be: calls refuse, nothing is thrown at the start', () => {

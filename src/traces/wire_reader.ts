@@ -1,10 +1,10 @@
 import { VitrineError } from '../contract/errors.ts';
 
 /** Wire types of protobuf. The two of groups are refused: no OTLP message has one. */
-export const WIRE_VARINT = 0;
-export const WIRE_FIXED64 = 1;
-export const WIRE_BYTES = 2;
-export const WIRE_FIXED32 = 5;
+const WIRE_VARINT = 0;
+const WIRE_FIXED64 = 1;
+const WIRE_BYTES = 2;
+const WIRE_FIXED32 = 5;
 
 /** Bytes that are no protobuf of the message that they claim to be. */
 export function malformed(what: string): VitrineError {
