@@ -211,12 +211,7 @@ export type Config = {
   readonly [Room in keyof Settings]: { readonly [Name in keyof Settings[Room]]: Value<Settings[Room][Name]> };
 };
 
-export type GatewayConfig = Config['gateway'];
-export type WorkerConfig = Config['worker'];
-export type ConsoleConfig = Config['console'];
 export type TelemetryConfig = Config['telemetry'];
-export type AccessConfig = Config['access'];
-export type LifecycleConfig = Config['lifecycle'];
 
 function snake(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
