@@ -69,6 +69,43 @@ describe('closing', () => {
     expect(closeAt(queue, 130, 130)).toMatchObject({ payloads: ['waits'], reason: 'delay' });
   });
 
+  describe('after waiting in vain', () => {
+    /** A queue that has seen eight lone queries, each with an executor free since long before. */
+    function lonely(): BatchQueue<string> {
+      const { queue } = setUp();
+      for (let at = 100; at < 180; at += 10) {
+        offer(queue, 'lone', at);
+        expect(closeAt(queue, at + 1.9)).toBeUndefined();
+        expect(closeAt(queue, at + 2)).toMatchObject({ reason: 'delay' });
+      }
+      return queue;
+    }
+
+    it('lets a query that finds an executor free run at once', () => {
+      const queue = lonely();
+      offer(queue, 'next', 200);
+      expect(closeAt(queue, 200, 190)).toMatchObject({ payloads: ['next'], reason: 'delay' });
+    });
+
+    it('still waits with one that had to queue, and with several', () => {
+      const queue = lonely();
+      offer(queue, 'queued', 200);
+      expect(closeAt(queue, 205, 205)).toBeUndefined();
+      offer(queue, 'company', 206);
+      expect(closeAt(queue, 206, 205)).toBeUndefined();
+      expect(closeAt(queue, 207, 205)).toMatchObject({ payloads: ['queued', 'company'] });
+    });
+
+    it('waits again once there was company', () => {
+      const queue = lonely();
+      offer(queue, 'queued', 200);
+      offer(queue, 'company', 200);
+      closeAt(queue, 207, 205);
+      offer(queue, 'lone', 300);
+      expect(closeAt(queue, 300, 290)).toBeUndefined();
+    });
+  });
+
   it('closes a full batch at once', () => {
     const { queue } = setUp();
     for (const payload of ['a', 'b', 'c', 'd', 'e']) offer(queue, payload, 100);

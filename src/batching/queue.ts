@@ -23,6 +23,10 @@
  * The delay counts while an executor stands free, not while all are busy: company is worth waiting for when
  * the run could start, and what a query waits for it (its stage `batch_wait`) is at most maxQueueDelayMs. A
  * group that saw an executor go to another keeps the time that it was offered one, so it need not begin anew.
+ *
+ * Nor does a query wait for company that does not come: after eight waits in a row that nobody joined, one that
+ * finds an executor free runs at once. One that had to queue still waits, since others are about, and the first
+ * batch of several brings all waiting back. So a single caller pays no delay, and many lose no batching.
  */
 import type { CloseReason } from '../contract/attributes.ts';
 import type { ByteBudget } from './byte_budget.ts';
@@ -32,6 +36,9 @@ import type { ServiceTime } from './service_time.ts';
 const HANDICAP_MS = 1000;
 export const PRIORITY_CLASSES = ['high', 'default', 'low'] as const;
 export type PriorityClass = (typeof PRIORITY_CLASSES)[number];
+
+/** Waits in a row without company after which a free executor is taken at once. */
+const VAIN_WAITS = 8;
 
 const RETRY_AFTER_MIN_S = 1;
 const RETRY_AFTER_MAX_S = 60;
@@ -192,6 +199,8 @@ export class BatchQueue<T> {
   /** No waiting entry expires before this; it may be early, never late. */
   #earliestDeadlineMs = Number.POSITIVE_INFINITY;
   #draining = false;
+  /** Waits for company in a row that ended alone. */
+  #vainWaits = 0;
   #ripe: Group<T> | undefined;
   #ripeReason: CloseReason = 'full';
 
@@ -307,7 +316,10 @@ export class BatchQueue<T> {
       const full = group.rows >= this.limits.maxBatchRows;
       let reason: CloseReason = full ? 'full' : 'drain';
       if (!full && !this.#draining) {
-        const delayAtMs = Math.max(group.oldestMs(), group.offeredMs) + this.limits.maxQueueDelayMs;
+        const oldestMs = group.oldestMs();
+        const inVain = this.#vainWaits >= VAIN_WAITS && group.entries === 1 && oldestMs >= freeSinceMs;
+        const delayMs = inVain ? 0 : this.limits.maxQueueDelayMs;
+        const delayAtMs = Math.max(oldestMs, group.offeredMs) + delayMs;
         const deadlineAtMs = group.earliestDeadlineMs - this.#serviceTime.expectedMs(group.rows);
         const closeAtMs = Math.min(delayAtMs, deadlineAtMs);
         if (closeAtMs > dueMs) {
@@ -342,6 +354,8 @@ export class BatchQueue<T> {
       this.#leave(node, 'batched');
     }
     group.offeredMs = Number.POSITIVE_INFINITY;
+    if (entries.length > 1) this.#vainWaits = 0;
+    else if (this.#ripeReason === 'delay') this.#vainWaits += 1;
     return { entries, rows, reason: this.#ripeReason, openedMs, closedMs: nowMs };
   }
 

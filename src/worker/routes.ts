@@ -44,8 +44,13 @@ const SMALL_BODY_BYTES = Math.max(64 * 1024, KEEP_LIMIT_BYTES);
 function createGate(options: RoutesOptions): (request: IncomingMessage) => void {
   const isOurs = createHostCheck(options);
   const isSecret = createSecretCheck(options.secret);
+  // Callers that keep their connection name the same host each time.
+  let lastHost: string | undefined;
   return ({ headers, url = '' }) => {
-    if (!isOurs(headers.host)) throw hostRefusal();
+    if (headers.host === undefined || headers.host !== lastHost) {
+      if (!isOurs(headers.host)) throw hostRefusal();
+      lastHost = headers.host;
+    }
     if (options.secret === '' || PROBES.has(url.split('?', 1)[0] ?? '')) return;
     const given = headers[WORKER_SECRET] ?? bearerToken(headers.authorization);
     if (isSecret(typeof given === 'string' ? given : undefined)) return;
