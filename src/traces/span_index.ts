@@ -278,9 +278,11 @@ export class SpanIndex {
     return Math.max(newest, recent[recent.length - ENTRY_FIELDS] ?? 0);
   }
 
-  /** Whether any entry mentions a series. */
+  /** Whether a run, or a span that is not in one, mentions a series. */
   hasSeries(seriesId: number): boolean {
-    return this.recent.has(seriesId) || this.selectNewest.get(seriesId)?.newest !== null;
+    const held = this.recent.get(seriesId);
+    if (held !== undefined && lastIdOf(held.fields) >= this.oldestId) return true;
+    return this.selectNewest.get(seriesId)?.newest !== null;
   }
 
   /** Span ids below this are gone: forgets runs that mention no others. Within a transaction. */

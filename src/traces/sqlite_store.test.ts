@@ -170,42 +170,51 @@ describe('retention', () => {
     expect(byRequest(firstHeld)).toBe(1);
   });
 
-  test('evicts by age from the arrival of a trace, and forgets services without spans', () => {
-    let nowMs = 0;
-    using store = open({ maxAgeMs: 10_000, runEntries: 50 }, () => nowMs);
-    const old = plainTraces(60).map((span) => ({ ...span, service: 'gone' }));
-    insertAll(store, old);
-    nowMs = 8_000;
-    insertAll(store, plainTraces(60, 100));
-    nowMs = 10_000;
-    expect(store.evict(nowMs)).toBe(false);
-    expect(heldTraces(store)).toHaveLength(120);
-    nowMs = 61_000 + 8_000;
-    expect(store.services()).toContain('gone');
-    nowMs = 10_001;
-    while (store.evict(nowMs));
-    expect(heldTraces(store)).toEqual(
-      plainTraces(60, 100)
-        .reverse()
-        .map(({ traceId }) => traceId),
-    );
-    expect(store.stats().evictedByAge).toEqual({ traces: 60, spans: 60 });
-    nowMs = 90_000;
-    while (store.evict(nowMs));
-    expect(heldTraces(store)).toEqual([]);
-    expect(store.stats()).toMatchObject({
-      evictedByAge: { traces: 120, spans: 120 },
-      oldestReceivedMs: undefined,
-    });
-    // A store that was emptied takes new traces as a new one does, also when it is opened again.
-    insertAll(store, plainTraces(3, 500));
-    expect(heldTraces(store)).toHaveLength(3);
-    store[Symbol.dispose]();
-    using again = open({ maxAgeMs: 10_000, runEntries: 50 }, () => nowMs);
-    insertAll(again, plainTraces(3, 600));
-    expect(heldTraces(again)).toHaveLength(6);
-    expect(again.trace(old[0]?.traceId ?? '')).toBeUndefined();
-  });
+  test.each([50, 1_000])(
+    'evicts by age from the arrival, and forgets services without spans (runs of %i)',
+    (runEntries) => {
+      let nowMs = 0;
+      using store = open({ maxAgeMs: 10_000, runEntries }, () => nowMs);
+      const old = plainTraces(60).map((span) => ({ ...span, service: 'gone' }));
+      insertAll(store, old);
+      nowMs = 8_000;
+      insertAll(store, plainTraces(60, 100));
+      nowMs = 10_000;
+      expect(store.evict(nowMs)).toBe(false);
+      expect(heldTraces(store)).toHaveLength(120);
+      expect(store.services()).toEqual(['gone', 'vitrine-gateway']);
+      nowMs = 10_001;
+      while (store.evict(nowMs));
+      expect(heldTraces(store)).toEqual(
+        plainTraces(60, 100)
+          .reverse()
+          .map(({ traceId }) => traceId),
+      );
+      expect(store.stats().evictedByAge).toEqual({ traces: 60, spans: 60 });
+      nowMs = 90_000;
+      while (store.evict(nowMs));
+      expect(heldTraces(store)).toEqual([]);
+      expect(store.services()).toEqual([]);
+      expect(store.stats().series).toBe(0);
+      const reader = new DatabaseSync(path, { readOnly: true });
+      for (const table of ['chunks', 'blocks', 'keys', 'runs', 'series']) {
+        expect(reader.prepare(`SELECT count(*) AS n FROM ${table}`).get(), table).toEqual({ n: 0 });
+      }
+      reader.close();
+      expect(store.stats()).toMatchObject({
+        evictedByAge: { traces: 120, spans: 120 },
+        oldestReceivedMs: undefined,
+      });
+      // A store that was emptied takes new traces as a new one does, also when it is opened again.
+      insertAll(store, plainTraces(3, 500));
+      expect(heldTraces(store)).toHaveLength(3);
+      store[Symbol.dispose]();
+      using again = open({ maxAgeMs: 10_000, runEntries }, () => nowMs);
+      insertAll(again, plainTraces(3, 600));
+      expect(heldTraces(again)).toHaveLength(6);
+      expect(again.trace(old[0]?.traceId ?? '')).toBeUndefined();
+    },
+  );
 
   test('evicts a trace larger than a slice from its head on', () => {
     const random = seededRandom(9);
