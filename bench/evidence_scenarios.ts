@@ -130,8 +130,13 @@ export function simulate(traffic: Traffic): QueryLedger[] {
       const openedMs = Math.max(freeMs, head.readyMs + delay('queue', worker));
       const waitUntilMs = Math.max(openedMs, head.readyMs + BATCH_WAIT_MS);
       let size = 1;
-      while (size < BATCH_LIMIT && (arrivals[next + size]?.readyMs ?? Number.POSITIVE_INFINITY) <= waitUntilMs) size += 1;
-      const closedMs = Math.max(size === BATCH_LIMIT ? openedMs : waitUntilMs, openedMs) + delay('batch_wait', worker);
+      while (
+        size < BATCH_LIMIT &&
+        (arrivals[next + size]?.readyMs ?? Number.POSITIVE_INFINITY) <= waitUntilMs
+      )
+        size += 1;
+      const closedMs =
+        Math.max(size === BATCH_LIMIT ? openedMs : waitUntilMs, openedMs) + delay('batch_wait', worker);
       const dispatchMs = lognormal(DISPATCH_MS) + delay('dispatch', worker);
       const computeMs = lognormal(COMPUTE_MS) * (1 + size / BATCH_LIMIT) + delay('compute', worker);
       const postprocessMs = lognormal(POSTPROCESS_MS) + delay('postprocess', worker);

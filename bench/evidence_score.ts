@@ -1,12 +1,18 @@
 /** Scores evidence over injected faults (stage x place x size, with noise) and over healthy traffic. */
 import { explain } from '../src/slo/evidence.ts';
-import { type Fault, FAULT_STAGES, type FaultStage, simulate, WORKER_FAULT_STAGES } from './evidence_scenarios.ts';
+import {
+  FAULT_STAGES,
+  type Fault,
+  type FaultStage,
+  simulate,
+  WORKER_FAULT_STAGES,
+} from './evidence_scenarios.ts';
 
 const SIZES_MS = [15, 50, 200];
-const RATES_PER_S = [40, 150];
+const RATES_PER_S = [20, 80];
 const WORKERS = [2, 4];
-const WINDOW_S = 120;
-const BASELINE_S = 600;
+const WINDOW_S = 40;
+const BASELINE_S = 60;
 const AT_MS = 1_790_000_000_000;
 
 export interface Score {
@@ -26,7 +32,13 @@ function explainTraffic(seed: number, ratePerS: number, workers: number, fault: 
     windowS: WINDOW_S,
     baselineS: BASELINE_S,
     subject: 'latency',
-    baseline: simulate({ ...common, seed, seconds: BASELINE_S, fromMs: AT_MS - (WINDOW_S + BASELINE_S) * 1000, fault: undefined }),
+    baseline: simulate({
+      ...common,
+      seed,
+      seconds: BASELINE_S,
+      fromMs: AT_MS - (WINDOW_S + BASELINE_S) * 1000,
+      fault: undefined,
+    }),
     now: simulate({ ...common, seed: seed + 1, seconds: WINDOW_S, fromMs: AT_MS - WINDOW_S * 1000, fault }),
     thresholdMs: undefined,
     circumstances: [],
@@ -60,7 +72,10 @@ export function scoreEvidence(rounds: number): Score {
               if (named !== stage) continue;
               stageRight += 1;
               const place = evidence.places.find(({ dimension }) => dimension === 'worker');
-              const placeRight = worker === undefined ? place?.all === true : place?.all === false && place.values.join() === worker;
+              const placeRight =
+                worker === undefined
+                  ? place?.all === true
+                  : place?.all === false && place.values.join() === worker;
               if (placeRight) stageAndPlaceRight += 1;
             }
           }
