@@ -69,10 +69,14 @@ export async function startFleet(machine: Machine, folder: string, plan: FleetPl
   return { gateway, worker, url, workerUrl, [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-/** Resolves when the service at this address can take queries. */
-export async function becomeReady(url: string): Promise<void> {
+/**
+ * Resolves when the service at this address can take queries.
+ * @param check called between looks; what it throws ends the wait
+ */
+export async function becomeReady(url: string, check: () => void = () => {}): Promise<void> {
   await using client = createClient({ url });
-  for (let check = 0; check < READY_CHECKS_LIMIT; check += 1) {
+  for (let look = 0; look < READY_CHECKS_LIMIT; look += 1) {
+    check();
     if (await client.serverReady().catch(() => false)) return;
     await sleep(READY_CHECK_INTERVAL_MS);
   }

@@ -4,7 +4,7 @@ import type { LoadOptions } from '../src/loadgen/plan.ts';
 import type { LoadReport } from '../src/loadgen/report.ts';
 import { cpuMs, type Machine, machineCpuMs } from './machine.ts';
 import { digits } from './print.ts';
-import { type RunningProcess, startProcess } from './processes.ts';
+import { startProcess } from './processes.ts';
 import { spreadOf } from './rounds.ts';
 
 /** Longer than a flush interval of the export thread: what a load leaves behind is counted as its cost. */
@@ -59,7 +59,7 @@ export interface LoadCost {
 export async function measureLoad(
   load: LoadProcess,
   options: LoadOptions,
-  measured: Readonly<Record<string, RunningProcess>>,
+  measured: Readonly<Record<string, { readonly pid: number }>>,
   beside: readonly { readonly pid: number }[] = [],
 ): Promise<LoadCost> {
   const names = Object.keys(measured);

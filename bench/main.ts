@@ -5,13 +5,16 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { batching } from './batching.ts';
 import { type Bench, type BenchResult, isMet } from './bench.ts';
+import { footprint } from './footprint.ts';
 import { gatewayCost } from './gateway_cost.ts';
 import { describeMachine } from './machine.ts';
+import { peers } from './peers.ts';
 import { formatResult } from './print.ts';
 import { createProgress } from './progress.ts';
 import { telemetryCost } from './telemetry_cost.ts';
+import { traceStore } from './trace_store.ts';
 
-const BENCHES: readonly Bench[] = [telemetryCost, gatewayCost, batching];
+const BENCHES: readonly Bench[] = [telemetryCost, gatewayCost, batching, traceStore, peers, footprint];
 const OUT_FOLDER = fileURLToPath(new URL('./out', import.meta.url));
 const DEFAULT_ROUNDS = 5;
 const QUICK_ROUNDS = 2;
