@@ -5,8 +5,8 @@ import type { EvidenceInput, QueryLedger } from './evidence_input.ts';
 
 const AT_MS = 1_790_000_000_000;
 
-function input(fault: Fault | undefined, more: Partial<EvidenceInput> = {}): EvidenceInput {
-  const common = { ratePerS: 20, workers: 2, pauseShare: 0.01 };
+function input(fault: Fault | undefined, more: Partial<EvidenceInput> = {}, ratePerS = 20): EvidenceInput {
+  const common = { ratePerS, workers: 2, pauseShare: 0.01 };
   return {
     atMs: AT_MS,
     windowS: 40,
@@ -37,7 +37,7 @@ describe('evidence', () => {
   });
 
   test('work that makes queries wait is named, not the wait', () => {
-    const evidence = explain(input({ stage: 'compute', worker: undefined, delayMs: 200 }));
+    const evidence = explain(input({ stage: 'compute', worker: undefined, delayMs: 200 }, {}, 150));
     expect(evidence.stages[0]?.stage).toBe('queue');
     expect(evidence.stage?.stage).toBe('compute');
     expect(evidence.text).toContain('queries wait behind it: queue');
