@@ -37,7 +37,7 @@ describe('evidence', () => {
   });
 
   test('work that makes queries wait is named, not the wait', () => {
-    const evidence = explain(input({ stage: 'compute', worker: undefined, delayMs: 200 }, {}, 150));
+    const evidence = explain(input({ stage: 'compute', worker: undefined, delayMs: 200 }, {}, 300));
     expect(evidence.stages[0]?.stage).toBe('queue');
     expect(evidence.stage?.stage).toBe('compute');
     expect(evidence.text).toContain('queries wait behind it: queue');
