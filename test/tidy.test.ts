@@ -16,7 +16,6 @@ const LINES_LIMIT = 400;
 const TEST_LINES_LIMIT = 500;
 /** Longer files, and how long they may be: a ratchet that only goes down. */
 const LONGER: Readonly<Record<string, number>> = {
-  'src/console/web/list_view.js': 470,
   'src/contract/oip_request.test.ts': 790,
   'src/gateway/exchange.ts': 460,
   'src/loadgen/run.ts': 410,

@@ -4,6 +4,7 @@ import { fill, h } from './dom.js';
 import { isBatch, isWork, numberOf, textOf } from './ledger.js';
 import { ATTR } from './names.js';
 import { readTrace } from './otlp_trace.js';
+import { outcomeClass } from './query_table.js';
 import { clean, countText, durationText } from './text.js';
 
 /** @import {Query} from './ledger.js' */
@@ -90,11 +91,7 @@ export function queryFacts(query, signal) {
   facts.push(
     fact(
       'Outcome',
-      h(
-        'span',
-        { class: `badge ${outcome === 'ok' ? 'good' : 'bad'}` },
-        clean(outcome === '' ? 'unknown' : outcome, 40),
-      ),
+      h('span', { class: `badge ${outcomeClass(outcome)}` }, clean(outcome === '' ? 'unknown' : outcome, 40)),
       status !== undefined && ` ${status}`,
       code !== '' && ` ${clean(code, 80)}`,
     ),

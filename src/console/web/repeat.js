@@ -7,25 +7,30 @@ const BACKOFF_LIMIT_MS = 15_000;
  * @param {() => Promise<void>} run it handles its errors, and rejects to be called less often
  * @param {number} intervalMs
  * @param {AbortSignal} signal ends it
- * @returns {() => void} calls `run` now, unless it is under way
+ * @returns {() => void} calls `run` now, or again at once when it is under way
  */
 export function repeat(run, intervalMs, signal) {
   let waitMs = intervalMs;
-  let running = false;
+  let isRunning = false;
+  let isAsked = false;
   /** @type {number | undefined} */
   let timer;
 
   const turn = async () => {
-    if (running || signal.aborted) return;
+    isAsked = true;
+    if (isRunning) return;
     window.clearTimeout(timer);
-    running = true;
-    try {
-      await run();
-      waitMs = intervalMs;
-    } catch {
-      waitMs = Math.min(waitMs * 2, BACKOFF_LIMIT_MS);
+    isRunning = true;
+    while (isAsked && !signal.aborted) {
+      isAsked = false;
+      try {
+        await run();
+        waitMs = intervalMs;
+      } catch {
+        waitMs = Math.min(waitMs * 2, BACKOFF_LIMIT_MS);
+      }
     }
-    running = false;
+    isRunning = false;
     if (!signal.aborted && !document.hidden) timer = window.setTimeout(turn, waitMs);
   };
   document.addEventListener(
@@ -37,6 +42,7 @@ export function repeat(run, intervalMs, signal) {
     { signal },
   );
   signal.addEventListener('abort', () => window.clearTimeout(timer));
-  void turn();
+  // After the caller has what this returns.
+  queueMicrotask(turn);
   return () => void turn();
 }

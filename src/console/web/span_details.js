@@ -1,6 +1,6 @@
 /** All that one span says. */
 import { h } from './dom.js';
-import { clean, durationText, linkOf } from './text.js';
+import { clean, cleanLines, durationText, linkOf } from './text.js';
 
 /** @import {Span, Trace, Value} from './otlp_trace.js' */
 
@@ -17,8 +17,14 @@ function valueView(value) {
   const text = valueText(value);
   const href = typeof value === 'string' ? linkOf(value) : undefined;
   if (href === undefined)
-    return h('span', { class: typeof value === 'string' ? '' : 'number-value' }, clean(text));
+    return h('span', { class: typeof value === 'string' ? '' : 'number-value' }, cleanLines(text));
   return h('a', { attrs: { href, target: '_blank', rel: 'noreferrer noopener' } }, clean(text));
+}
+
+/** A key that may break behind its dots and underscores. @param {string} key */
+function keyView(key) {
+  const parts = clean(key, 256).split(/(?<=[._])/);
+  return parts.flatMap((part, index) => (index === 0 ? [part] : [h('wbr', {}), part]));
 }
 
 /** @param {ReadonlyMap<string, Value>} attributes */
@@ -31,7 +37,7 @@ function attributeTable(attributes) {
       'tbody',
       {},
       ...entries.map(([key, value]) =>
-        h('tr', {}, h('th', { attrs: { scope: 'row' } }, clean(key, 256)), h('td', {}, valueView(value))),
+        h('tr', {}, h('th', { attrs: { scope: 'row' } }, ...keyView(key)), h('td', {}, valueView(value))),
       ),
     ),
   );

@@ -68,7 +68,7 @@ export function stageTable(ledger, caption) {
           h('th', { attrs: { scope: 'row' } }, 'inside the worker'),
           h('td', { class: 'number' }, millisecondsText(workerMs)),
           h('td', { class: 'number' }, percentText(workerMs, ledger.totalMs)),
-          h('td', {}),
+          h('td', { class: 'gauge' }),
         ),
       );
     }
@@ -110,7 +110,7 @@ export function stageTable(ledger, caption) {
         h('th', { attrs: { scope: 'col' } }, 'stage'),
         h('th', { class: 'number', attrs: { scope: 'col' } }, 'ms'),
         h('th', { class: 'number', attrs: { scope: 'col' } }, 'share'),
-        h('td', {}),
+        h('td', { class: 'gauge' }),
       ),
     ),
     body,
@@ -123,7 +123,7 @@ export function stageTable(ledger, caption) {
         h('th', { attrs: { scope: 'row' } }, 'total'),
         h('td', { class: 'number' }, millisecondsText(ledger.totalMs)),
         h('td', { class: 'number' }, '100 %'),
-        h('td', {}),
+        h('td', { class: 'gauge' }),
       ),
     ),
   );

@@ -6,10 +6,7 @@ const INVISIBLE = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\
 
 /** @param {string} char */
 function visible(char) {
-  const code = char.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  if (code === 0x7f) return '\u2421';
-  return `<U+${code.toString(16).toUpperCase().padStart(4, '0')}>`;
+  return `<U+${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, '0')}>`;
 }
 
 /**
@@ -20,6 +17,14 @@ function visible(char) {
 export function clean(text, limitChars = 4096) {
   const cut = text.length > limitChars ? `${text.slice(0, limitChars)}…` : text;
   return cut.replace(INVISIBLE, visible);
+}
+
+/** The same, with its lines and tabs as they are. @param {string} text @param {number} [limitChars] */
+export function cleanLines(text, limitChars = 65_536) {
+  const cut = text.length > limitChars ? `${text.slice(0, limitChars)}…` : text;
+  return cut
+    .replaceAll('\r\n', '\n')
+    .replace(INVISIBLE, (char) => (char === '\n' || char === '\t' ? char : visible(char)));
 }
 
 /**

@@ -15,6 +15,8 @@ const INDENT_LEVELS = 14;
 /** Rows above and below the window that are kept ready. */
 const OVERSCAN = 8;
 const SERVICE_COLORS = 6;
+/** Between two marks of the axis, at least. */
+const TICK_PX = 120;
 
 /**
  * @param {Trace} trace
@@ -55,7 +57,7 @@ export function waterfall(trace, { onOpen, onClose, signal }) {
   const rowHeightPx = () => (narrow.matches ? 44 : 28);
 
   const drawAxis = () => {
-    const marks = ticks(rangeMs, narrow.matches ? 2 : 5);
+    const marks = ticks(rangeMs, Math.max(2, Math.min(8, Math.floor(axis.clientWidth / TICK_PX))));
     const at = (/** @type {number} */ ms) => `${(ms / rangeMs) * 100}%`;
     fill(
       axis,
@@ -91,14 +93,14 @@ export function waterfall(trace, { onOpen, onClose, signal }) {
       .join(' ');
     const name = clean(span.name === '' ? '(no name)' : span.name, 200);
     /** @type {'after' | 'before' | 'inside'} */
-    const place = to < 0.82 ? 'after' : from > 0.18 ? 'before' : 'inside';
+    const place = to < (narrow.matches ? 0.7 : 0.82) ? 'after' : from > 0.18 ? 'before' : 'inside';
     /** @type {Record<string, string>} */
     const labelStyle =
       place === 'after'
         ? { left: `${to * 100}%` }
         : place === 'before'
           ? { right: `${(1 - from) * 100}%` }
-          : { right: '0' };
+          : { right: `${(1 - to) * 100}%` };
     const element = h(
       'div',
       {
@@ -129,7 +131,16 @@ export function waterfall(trace, { onOpen, onClose, signal }) {
         ),
         isError && h('span', { class: 'wf-error' }, '!'),
         row.isOrphan &&
-          h('span', { class: 'wf-orphan', attrs: { title: 'Its parent is not in the trace.' } }, '⤷'),
+          h(
+            'span',
+            {
+              class: 'wf-orphan',
+              attrs: {
+                title: 'Its parent is not in the trace: a caller elsewhere, or a span that did not arrive.',
+              },
+            },
+            '⤷',
+          ),
         h('span', { class: 'wf-label' }, name),
         h(
           'span',
