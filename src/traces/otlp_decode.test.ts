@@ -333,8 +333,9 @@ describe('bytes that are no OTLP', () => {
       const span = Buffer.concat([Buffer.from([0x2a, nameLength]), Buffer.from('abc')]);
       return wrap(0x0a, wrap(0x12, Buffer.concat([wrap(0x12, span), wrap(0x12, span)])));
     };
-    expect(attempt(request(3))).toBe('accepted');
-    expect(attempt(request(4))).toBe('refused');
+    expect(decodeTraces(request(3)).rejectedSpans).toBe(2);
+    // One byte too many, and exactly the span that follows.
+    for (const length of [4, 3 + 7]) expect(() => decodeTraces(request(length))).toThrowError(VitrineError);
   });
 
   test('are refused when a list nests deeper than values may', () => {

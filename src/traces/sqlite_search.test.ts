@@ -4,6 +4,7 @@ import { matchSpan } from './series_match.ts';
 import type { StoredSpan } from './span.ts';
 import {
   type DescribedSpan,
+  describeSpan,
   expectedStored,
   insertAll,
   NOON_NS,
@@ -152,6 +153,25 @@ describe.each<[string, Partial<TraceStoreOptions>]>([
     expect(new Set(store.operations('caller', 2).map(({ kind }) => kind))).toEqual(
       new Set(told.length > 0 && told.some((name) => name.endsWith(' 2')) ? [2] : []),
     );
+  });
+});
+
+describe('a series of many blocks', () => {
+  test('is read to its end, in order', () => {
+    const random = seededRandom(6);
+    const spans = Array.from({ length: 90 }, (_, place) => {
+      const startNs = NOON_NS + BigInt(place) * 1_000_000n;
+      const ids = { traceId: randomHex(random, 32), spanId: randomHex(random, 16) };
+      return describeSpan({ ...ids, startNs, endNs: startNs + 5_000n });
+    });
+    using store = createSqliteStore({ ...DEFAULT_STORE_OPTIONS, path: ':memory:', runEntries: 2 });
+    insertAll(store, spans, 2);
+    const newest = spans.toReversed().map(({ traceId }) => traceId);
+    const found = (query: TraceQuery): string[] => store.search(query).traces.map(({ traceId }) => traceId);
+    expect(found({ limit: 1_000 })).toEqual(newest);
+    const middle = Number((NOON_NS + 45_000_000n) / 1000n);
+    expect(found({ startMaxUs: middle, limit: 5 })).toEqual(newest.slice(44, 49));
+    expect(found({ startMinUs: middle, limit: 1_000 })).toEqual(newest.slice(0, 45));
   });
 });
 

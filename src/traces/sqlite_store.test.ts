@@ -359,6 +359,10 @@ describe('a database in trouble', () => {
       // The same service and series once more, now for good.
       insertAll(store, large.slice(0, 1));
       expect(store.search({ limit: 5 })).toMatchObject({ scanned: 1 });
+      const reader = new DatabaseSync(path, { readOnly: true });
+      // One index entry of four numbers.
+      expect(reader.prepare('SELECT length(entries) AS bytes FROM recent').all()).toEqual([{ bytes: 32 }]);
+      reader.close();
     }
     using store = open();
     expect(store.services()).toEqual(['new']);
