@@ -1,7 +1,7 @@
 /** Writes answers. What is private stays private: an error's message names fields, never payloads. */
 import type { ServerResponse } from 'node:http';
 import { asVitrineError, type VitrineError } from '../contract/errors.ts';
-import { INFERENCE_HEADER_CONTENT_LENGTH, RETRY_AFTER } from '../contract/headers.ts';
+import { ERROR_CODE, INFERENCE_HEADER_CONTENT_LENGTH, RETRY_AFTER } from '../contract/headers.ts';
 import { errorBody } from '../contract/oip_error.ts';
 import { CONTENT_TYPE_JSON } from '../contract/wire_body.ts';
 import type { WireMessage } from '../contract/wire_write.ts';
@@ -39,7 +39,7 @@ export function messageHeaders(message: WireMessage): RawHeaders {
 /** `{"error": message}` with the status of the error, and `Retry-After` where it makes sense. */
 export function errorAnswer(thrown: unknown): { error: VitrineError; headers: RawHeaders; body: string } {
   const error = asVitrineError(thrown);
-  const headers: RawHeaders = ['content-type', CONTENT_TYPE_JSON];
+  const headers: RawHeaders = ['content-type', CONTENT_TYPE_JSON, ERROR_CODE, error.code];
   if (error.retryAfterS !== undefined) headers.push(RETRY_AFTER, Math.ceil(error.retryAfterS));
   return { error, headers, body: JSON.stringify(errorBody(error)) };
 }
