@@ -39,6 +39,10 @@ export const ERROR_STATUS = {
 
 export type ErrorCode = keyof typeof ERROR_STATUS;
 
+export function isErrorCode(value: unknown): value is ErrorCode {
+  return typeof value === 'string' && Object.hasOwn(ERROR_STATUS, value);
+}
+
 const RETRYABLE: ReadonlySet<ErrorCode> = new Set([
   'too_many_requests',
   'worker_lost',

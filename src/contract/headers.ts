@@ -22,5 +22,7 @@ export const HOLD = 'x-vitrine-hold';
 export const WORKER_SECRET = 'x-vitrine-worker-secret';
 /** Worker to gateway: the report of worker stages (see worker_report.ts). */
 export const WORKER_REPORT = 'x-vitrine-report';
+/** Worker to gateway: the code of an answer that is an error (see errors.ts). */
+export const ERROR_CODE = 'x-vitrine-error';
 /** A state-changing route of the console or the repository asks for this header, which no plain form can send. */
 export const CSRF = 'x-vitrine-request';

@@ -45,29 +45,49 @@ export function formatWorkerReport(report: WorkerReport): string {
   );
 }
 
+/** Microseconds as text → milliseconds; -1 for none, NaN for what is no duration. */
 function parseUs(text: string): number {
   if (text === '') return -1;
   const value = Number(text);
   return Number.isFinite(value) && value >= 0 ? value / 1e3 : Number.NaN;
 }
 
-/** The report, or undefined for anything that is not one (then the attempt counts as `unreported`). */
+/**
+ * The report, or undefined for anything that is not one (then the attempt counts as `unreported`). Walks the
+ * text once: it is read for every query.
+ */
 export function parseWorkerReport(header: string | undefined): WorkerReport | undefined {
   if (header === undefined || header.length > REPORT_LIMIT_CHARS) return undefined;
-  const parts = header.split(';');
-  if (parts[0] !== FORMAT_VERSION || parts.length !== 7) return undefined;
-  const field = (index: number, key: string): string | undefined => {
-    const part = parts[index];
-    return part?.startsWith(`${key}=`) ? part.slice(2) : undefined;
+  let at = 0;
+  /** The next field's value; undefined when the field is another one. `last` fields end where the text does. */
+  const next = (key: string, last = false): string | undefined => {
+    const end = last ? header.length : header.indexOf(';', at);
+    if (end < 0 || !header.startsWith(key, at)) return undefined;
+    const value = header.slice(at + key.length, end);
+    at = end + 1;
+    return value;
   };
-  const totalMs = parseUs(field(1, 't') ?? 'x');
-  const stagesMs = (field(2, 's') ?? 'x').split(',').map(parseUs);
-  const eventLoopDelayMs = parseUs(field(5, 'd') ?? 'x');
-  const batchRows = Number(field(6, 'b') ?? 'x');
-  const version = field(3, 'v');
-  const worker = field(4, 'w');
-  if (version === undefined || worker === undefined || !Number.isSafeInteger(batchRows)) return undefined;
-  if (stagesMs.length !== WORKER_STAGES.length || stagesMs.some(Number.isNaN)) return undefined;
-  if (!(totalMs >= 0) || !(eventLoopDelayMs >= 0)) return undefined;
+  if (next(FORMAT_VERSION) !== '') return undefined;
+  const totalMs = parseUs(next('t=') ?? 'x');
+  const stagesMs = parseStages(next('s=') ?? 'x');
+  const version = next('v=');
+  const worker = next('w=');
+  const eventLoopDelayMs = parseUs(next('d=') ?? 'x');
+  const batchRows = Number(next('b=', true) ?? 'x');
+  if (stagesMs === undefined || version === undefined || worker === undefined) return undefined;
+  if (!(totalMs >= 0) || !(eventLoopDelayMs >= 0) || !Number.isSafeInteger(batchRows)) return undefined;
   return { totalMs, stagesMs, version, worker, eventLoopDelayMs, batchRows };
+}
+
+function parseStages(text: string): number[] | undefined {
+  const stagesMs: number[] = [];
+  for (let start = 0; start <= text.length; ) {
+    const comma = text.indexOf(',', start);
+    const end = comma < 0 ? text.length : comma;
+    const ms = parseUs(text.slice(start, end));
+    if (Number.isNaN(ms)) return undefined;
+    stagesMs.push(ms);
+    start = end + 1;
+  }
+  return stagesMs.length === WORKER_STAGES.length ? stagesMs : undefined;
 }

@@ -12,7 +12,8 @@ import { lingerThenCut } from '../lifecycle/linger.ts';
 import { controlCall } from './control_call.ts';
 import type { GatewayCore } from './core.ts';
 import type { Exchange } from './exchange.ts';
-import { modelNotReady, noWorker, unknownName } from './refusals.ts';
+import type { ModelRoute } from './model_table.ts';
+import { noWorker, whyNotWait } from './refusals.ts';
 import type { WorkerLink } from './worker_link.ts';
 
 /** A request whose query was opened before Express saw it. */
@@ -97,11 +98,18 @@ export function createApp(deps: AppDeps): Express {
     response.json(metadata);
   });
 
+  /** @throws VitrineError when nothing can be said of the model */
+  const knownRoute = (model: string, version: string): ModelRoute<WorkerLink> => {
+    const hopeless = whyNotWait(table, model, version);
+    if (hopeless !== undefined) throw hopeless;
+    const route = table.find(model, version);
+    if (route === undefined) throw noWorker(model);
+    return route;
+  };
+
   const modelReady = (request: Request, response: Response): void => {
     const [model, version] = [param(request, 'model'), param(request, 'version')];
-    const route = table.find(model, version);
-    if (route === undefined) throw table.seen ? unknownName(table, model, version) : noWorker(model);
-    if (route.unavailableBecause !== undefined) throw modelNotReady(route);
+    const route = knownRoute(model, version);
     if (!route.workers.some((worker) => worker.ready)) throw noWorker(model);
     response.json({ name: model, ready: true });
   };
@@ -110,9 +118,7 @@ export function createApp(deps: AppDeps): Express {
 
   const metadata = async (request: Request, response: Response): Promise<void> => {
     const [model, version] = [param(request, 'model'), param(request, 'version')];
-    const route = table.find(model, version);
-    if (route === undefined) throw table.seen ? unknownName(table, model, version) : noWorker(model);
-    if (route.unavailableBecause !== undefined) throw modelNotReady(route);
+    const route = knownRoute(model, version);
     for (const worker of route.workers.filter((link) => link.ready)) {
       try {
         const answer = await controlCall(worker.control, {

@@ -8,14 +8,16 @@ import type { WorkerLink } from './worker_link.ts';
 
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;
 
+/** The whole answer is here. */
+export interface WorkerAnswer {
+  readonly type: 'answer';
+  readonly status: number;
+  readonly headers: AnswerHeaders;
+  readonly body: Buffer;
+}
+
 export type AttemptResult =
-  /** The whole answer is here. */
-  | {
-      readonly type: 'answer';
-      readonly status: number;
-      readonly headers: AnswerHeaders;
-      readonly body: Buffer;
-    }
+  | WorkerAnswer
   /** The connection failed before the answer was complete. */
   | {
       readonly type: 'lost';

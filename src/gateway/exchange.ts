@@ -14,34 +14,32 @@
  * connection) is given back in closed, or before.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { asVitrineError, type VitrineError } from '../contract/errors.ts';
+import { asVitrineError, type ErrorCode, type VitrineError } from '../contract/errors.ts';
 import type { FaultPoint } from '../contract/fault_points.ts';
 import {
   REQUEST_ID,
   REQUEST_TIMEOUT_MS,
-  RETRY_AFTER,
   SERVER_TIMING,
   TRACE_ID,
   WORKER_REPORT,
 } from '../contract/headers.ts';
-import { errorBody } from '../contract/oip_error.ts';
 import { parseWorkerReport } from '../contract/worker_report.ts';
 import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { GatewayQuery } from '../telemetry/gateway_query.ts';
-import { Attempt, type AttemptOwner, type AttemptResult } from './attempt.ts';
+import { errorAnswer, writeAnswer } from './answers.ts';
+import { Attempt, type AttemptOwner, type AttemptResult, type WorkerAnswer } from './attempt.ts';
 import type { GatewayCore } from './core.ts';
 import { type BodyOwner, IncomingBody } from './incoming_body.ts';
-import { answerHeaders, checkContent, workerHeaders } from './infer_headers.ts';
+import { answerHeaders, checkContent, workerHeaders, workerRefusal } from './infer_headers.ts';
 import type { ModelRoute } from './model_table.ts';
 import { Probation } from './probation.ts';
 import {
   badWorkerAnswer,
   cancelled,
   deadlineExceeded,
-  modelNotReady,
   noWorker,
   overloaded,
-  unknownName,
+  whyNotWait,
   workerLost,
 } from './refusals.ts';
 import type { Waiter } from './routing.ts';
@@ -54,6 +52,8 @@ type State = 'entering' | 'receiving' | 'routing' | 'attempting' | 'judging' | '
 const SENT_ATTEMPTS_LIMIT = 2;
 /** Attempts altogether: a connection that nobody accepted cost no worker anything, but does not go on for ever. */
 const ATTEMPTS_LIMIT = 6;
+/** A worker's answers that say: not here, not now, and nothing was done. */
+const SERVED_ELSEWHERE: ReadonlySet<ErrorCode> = new Set(['draining', 'model_not_ready']);
 /** How long a suspect waits for a free probation lane; then it goes beside another one. */
 const PROBATION_WAIT_MS = 2000;
 const NO_WORKERS: readonly WorkerLink[] = [];
@@ -142,8 +142,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
     // Names of the repository only: what a client makes up is no label.
     if (route !== undefined) this.query?.model(route.name, route.version);
     checkContent(headers);
-    if (route === undefined && table.seen) throw unknownName(table, model, version);
-    if (route?.unavailableBecause !== undefined) throw modelNotReady(route);
+    const hopeless = whyNotWait(table, model, version);
+    if (hopeless !== undefined) throw hopeless;
     this.#timeoutMs =
       callerTimeoutMs(headers[REQUEST_TIMEOUT_MS], options.maxTimeoutMs) ??
       Math.min(route?.defaultTimeoutMs ?? options.defaultTimeoutMs, options.maxTimeoutMs);
@@ -215,22 +215,11 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
 
   /** Refuses the query when no worker is there to wait for, and has not been for routeWaitMs. */
   #mayWait(waited = false): boolean {
-    const { table, options } = this.#core;
-    const route = this.#route;
-    if (route === undefined && table.seen) {
-      this.refuse(unknownName(table, this.#model, this.#version));
-      return false;
-    }
-    if (route?.unavailableBecause !== undefined) {
-      this.refuse(modelNotReady(route));
-      return false;
-    }
+    let refusal = whyNotWait(this.#core.table, this.#model, this.#version);
     const serving = this.workers.some((worker) => worker.ready);
-    if (!serving && (waited || options.routeWaitMs === 0)) {
-      this.refuse(noWorker(this.#model));
-      return false;
-    }
-    return true;
+    if (!serving && (waited || this.#core.options.routeWaitMs === 0)) refusal ??= noWorker(this.#model);
+    if (refusal !== undefined) this.refuse(refusal);
+    return refusal === undefined;
   }
 
   /** The wait was long: a suspect goes without its lane, others go on waiting only for a worker that is there. */
@@ -282,18 +271,9 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
   #conclude(attempt: Attempt, result: AttemptResult): void {
     const nowMs = performance.now();
     switch (result.type) {
-      case 'answer': {
-        const { status, headers, body } = result;
-        const report = parseWorkerReport(single(headers[WORKER_REPORT]));
-        attempt.record?.end({ outcome: status < 400 ? 'ok' : 'error', status, report }, nowMs);
-        this.#leaveLane();
-        this.#probation?.answered();
-        this.#incoming?.holdAnswer(body.length);
-        const pass = (): void => this.#answer(status, answerHeaders(headers, body.length), body);
-        if (this.#core.faults?.active) this.#struck('respond', pass);
-        else pass();
+      case 'answer':
+        this.#answered(attempt, result, nowMs);
         break;
-      }
       case 'garbage':
         attempt.record?.end({ outcome: 'error' }, nowMs);
         this.#core.telemetry.log.warn('a worker sent what is no answer', {
@@ -307,6 +287,30 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
         this.#lost(attempt, result.sent);
         break;
     }
+  }
+
+  #answered(attempt: Attempt, { status, headers, body }: WorkerAnswer, nowMs: number): void {
+    const report = parseWorkerReport(single(headers[WORKER_REPORT]));
+    attempt.record?.end({ outcome: status < 400 ? 'ok' : 'error', status, report }, nowMs);
+    this.#leaveLane();
+    this.#probation?.answered();
+    if (status >= 400) {
+      const refusal = workerRefusal(headers);
+      if (refusal !== undefined && SERVED_ELSEWHERE.has(refusal.code)) {
+        this.#sentAttempts += 1;
+        if (this.#sentAttempts < SENT_ATTEMPTS_LIMIT) {
+          attempt.worker.doubtful = true;
+          void this.#core.check(attempt.worker);
+          this.#again(attempt.worker);
+          return;
+        }
+      }
+      this.#error = refusal;
+    }
+    this.#incoming?.holdAnswer(body.length);
+    const pass = (): void => this.#answer(status, answerHeaders(headers, body.length), body);
+    if (this.#core.faults?.active) this.#struck('respond', pass);
+    else pass();
   }
 
   #lost({ worker, life }: Attempt, sent: boolean): void {
@@ -331,10 +335,15 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
       if (this.#refusedAsQuarantined()) return;
     }
     this.#leaveLane();
-    this.avoid = worker;
-    if (this.#sentAttempts >= SENT_ATTEMPTS_LIMIT || this.#attempts >= ATTEMPTS_LIMIT)
+    if (this.#sentAttempts >= SENT_ATTEMPTS_LIMIT || this.#attempts >= ATTEMPTS_LIMIT) {
       this.refuse(workerLost());
-    else this.#choose();
+    } else this.#again(worker);
+  }
+
+  /** Once more, elsewhere if there is another worker. */
+  #again(failed: WorkerLink): void {
+    this.avoid = failed;
+    this.#choose();
   }
 
   #leaveLane(): void {
@@ -355,10 +364,8 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
     }
     this.#stop(error.code === 'deadline_exceeded' ? 'deadline' : 'cancelled');
     this.#error = error;
-    const body = JSON.stringify(errorBody(error));
-    const headers = ['content-type', 'application/json', 'content-length', String(Buffer.byteLength(body))];
-    if (error.retryAfterS !== undefined) headers.push(RETRY_AFTER, String(Math.ceil(error.retryAfterS)));
     if (!this.request.complete) lingerThenCut(this.request);
+    const { headers, body } = errorAnswer(error);
     this.#answer(error.status, headers, body);
   }
 
@@ -401,8 +408,7 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
     if (query !== undefined) {
       headers.push(TRACE_ID, query.traceId, REQUEST_ID, query.requestId, SERVER_TIMING, query.serverTiming());
     }
-    response.writeHead(status, headers);
-    response.end(body);
+    writeAnswer(response, status, headers, body);
   }
 
   /** The one finalizer: the answer is finished, or the connection is. */

@@ -161,6 +161,39 @@ describe('a connection that breaks', () => {
   });
 });
 
+describe('a worker that refuses', () => {
+  const refuse =
+    (code: string): Script =>
+    ({ response }) => {
+      response.writeHead(503, { 'x-vitrine-error': code, 'x-vitrine-report': REPORT });
+      response.end('{"error":"not now"}');
+    };
+
+  test('because it drains: the other one serves, and the client sees nothing of it', async () => {
+    const { gateway, workers } = await start([refuse('draining'), answer()]);
+    for (let index = 0; index < 4; index += 1) expect((await gateway.infer()).status).toBe(200);
+    expect(workers[0]?.queries.length).toBeGreaterThan(0);
+    expect(workers[1]?.queries.length).toBe(4);
+  });
+
+  test('because it drains, as the other does: its answer is passed on', async () => {
+    const { gateway, workers } = await start([refuse('draining'), refuse('draining')]);
+    const { status, error } = await gateway.infer();
+    expect(status).toBe(503);
+    expect(error).toBe('not now');
+    expect((workers[0]?.queries.length ?? 0) + (workers[1]?.queries.length ?? 0)).toBe(2);
+  });
+
+  test('because it is full: its answer is passed on at once, and counted by its code', async () => {
+    const { gateway, workers } = await start([refuse('queue_full'), refuse('queue_full')]);
+    const series = 'inference_refusals_total{model="echo",reason="queue_full"}';
+    const before = await metricSum(telemetry, series);
+    expect((await gateway.infer()).status).toBe(503);
+    expect((workers[0]?.queries.length ?? 0) + (workers[1]?.queries.length ?? 0)).toBe(1);
+    await soon(() => metricSum(telemetry, series)).toBe(before + 1);
+  });
+});
+
 describe('no worker', () => {
   test('503 with Retry-After once the wait is over', async () => {
     const { gateway, workers } = await start([answer()], { routeWaitMs: 60 });

@@ -1,8 +1,9 @@
 /** Headers of a query: what the gateway checks of the caller's, and what it sends on, both ways. */
 import type { IncomingHttpHeaders } from 'node:http';
-import { VitrineError } from '../contract/errors.ts';
+import { isErrorCode, VitrineError } from '../contract/errors.ts';
 import {
   DEADLINE_MS,
+  ERROR_CODE,
   INFERENCE_HEADER_CONTENT_LENGTH,
   REQUEST_ID,
   REQUEST_PRIORITY,
@@ -88,6 +89,12 @@ export function answerHeaders(headers: AnswerHeaders, lengthBytes: number): stri
     if (typeof value === 'string') sent.push(name, value);
   }
   return sent;
+}
+
+/** The worker's own error as its answer names it, for the record; undefined when it names none. */
+export function workerRefusal(headers: AnswerHeaders): VitrineError | undefined {
+  const code = headers[ERROR_CODE];
+  return isErrorCode(code) ? new VitrineError(code, 'the worker refused the query') : undefined;
 }
 
 /** Request headers that pages of allowed origins may send. */

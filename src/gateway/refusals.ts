@@ -60,6 +60,17 @@ export function modelNotReady(route: ModelRoute): VitrineError {
   );
 }
 
+/** Why no worker will ever serve this, as things stand; undefined while waiting may help. */
+export function whyNotWait<W extends IndexedWorker>(
+  table: ModelTable<W>,
+  model: string,
+  version: string,
+): VitrineError | undefined {
+  const route = table.find(model, version);
+  if (route === undefined) return table.seen ? unknownName(table, model, version) : undefined;
+  return route.unavailableBecause === undefined ? undefined : modelNotReady(route);
+}
+
 export function noWorker(model: string): VitrineError {
   return new VitrineError('no_worker', `no worker that serves ${quote(model)} is ready; try again shortly`, {
     retryAfterS: OVERLOAD_RETRY_S,
