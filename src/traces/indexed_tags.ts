@@ -1,4 +1,6 @@
 import { ATTR } from '../contract/attributes.ts';
+import { decodeValue } from './otlp_message.ts';
+import { valueText } from './span.ts';
 
 /**
  * Span attributes of few distinct values. Together with service, operation, kind, status and the order of
@@ -64,6 +66,22 @@ export function lookupHash(keyIndex: number, bytes: Uint8Array, start: number, e
 export function lookupHashOfText(keyIndex: number, text: string): number | undefined {
   const bytes = Buffer.from(text);
   return bytes.length > INDEXED_VALUE_LIMIT_BYTES ? undefined : lookupHash(keyIndex, bytes, 0, bytes.length);
+}
+
+/** The same for an AnyValue message; undefined for values that no search matches. */
+export function lookupHashOfMessage(
+  keyIndex: number,
+  bytes: Buffer,
+  start: number,
+  end: number,
+): number | undefined {
+  if (start === end) return undefined;
+  // A string alone is tag, length, bytes: hashed as it lies. Anything else is rare here, and read as text.
+  if (bytes[start] === 0x0a && end - start < 0x80 && bytes[start + 1] === end - start - 2) {
+    return lookupHash(keyIndex, bytes, start + 2, end);
+  }
+  const text = valueText(decodeValue(bytes.subarray(start, end)));
+  return text === undefined ? undefined : lookupHashOfText(keyIndex, text);
 }
 
 /** An indexed key as bytes. */

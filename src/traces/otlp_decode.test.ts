@@ -278,7 +278,7 @@ describe('bytes that are no OTLP', () => {
     const random = seededRandom(7);
     const whole = new SdkSpans().protobuf(randomSpans(random, 3));
     const outcomes = { accepted: 0, refused: 0 };
-    for (let round = 0; round < 20_000; round += 1) {
+    for (let round = 0; round < 8_000; round += 1) {
       const body = Buffer.from(whole);
       const at = Math.floor(random() * body.length);
       const kind = round % 4;
@@ -288,8 +288,8 @@ describe('bytes that are no OTLP', () => {
       outcomes[attempt(kind === 3 ? body.subarray(0, at) : body)] += 1;
     }
     // Both must happen, or the fuzzing says nothing.
-    expect(outcomes.accepted).toBeGreaterThan(1_000);
-    expect(outcomes.refused).toBeGreaterThan(1_000);
+    expect(outcomes.accepted).toBeGreaterThan(500);
+    expect(outcomes.refused).toBeGreaterThan(500);
   });
 
   test('are refused with 400 when they are random', () => {
@@ -306,7 +306,7 @@ describe('bytes that are no OTLP', () => {
     const random = seededRandom(13);
     const whole = new SdkSpans().json(randomSpans(random, 2));
     const outcomes = { accepted: 0, refused: 0 };
-    for (let round = 0; round < 5_000; round += 1) {
+    for (let round = 0; round < 2_000; round += 1) {
       const body = Buffer.from(whole);
       for (let count = 1 + Math.floor(random() * 3); count > 0; count -= 1) {
         body[Math.floor(random() * body.length)] = pickByte(random);
@@ -319,8 +319,8 @@ describe('bytes that are no OTLP', () => {
         outcomes.refused += 1;
       }
     }
-    expect(outcomes.accepted).toBeGreaterThan(20);
-    expect(outcomes.refused).toBeGreaterThan(1_000);
+    expect(outcomes.accepted).toBeGreaterThan(5);
+    expect(outcomes.refused).toBeGreaterThan(500);
   });
 
   function pickByte(random: () => number): number {

@@ -3,7 +3,7 @@
  * the store indexes. Nothing is decoded into objects: the store keeps each span as the bytes that it came as,
  * which loses nothing and costs a fraction of decoding and writing it again.
  */
-import { INDEXED_VALUE_LIMIT_BYTES, indexedKeyOf, lookupHash, lookupHashOfText } from './indexed_tags.ts';
+import { indexedKeyOf, lookupHashOfMessage } from './indexed_tags.ts';
 import {
   type BatchOrigin,
   type BatchSpan,
@@ -273,19 +273,7 @@ class BatchWalker {
   }
 
   private addLookup(index: number, start: number, end: number): void {
-    if (start === end) return;
-    // A string value is tag, length, bytes; anything else is rare here and read as text.
-    const reader = new WireReader(this.bytes, start, end);
-    const tag = reader.tag();
-    let hash: number | undefined;
-    if (tag === 0x0a) {
-      const textEnd = reader.span();
-      if (textEnd - reader.pos <= INDEXED_VALUE_LIMIT_BYTES) {
-        hash = lookupHash(index, this.bytes, reader.pos, textEnd);
-      }
-    } else if (tag === 0x18) hash = lookupHashOfText(index, reader.int64().toString());
-    else if (tag === 0x10) hash = lookupHashOfText(index, String(reader.int64() !== 0n));
-    else if (tag === 0x21) hash = lookupHashOfText(index, String(reader.double()));
+    const hash = lookupHashOfMessage(index, this.bytes, start, end);
     if (hash === undefined) return;
     if (this.lookups === undefined) this.lookups = [hash];
     else this.lookups.push(hash);
