@@ -1,9 +1,11 @@
 /** `vitrine up` and the commands beside it, as a newcomer meets them: the real processes on free ports. */
+import { execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runVitrine, startVitrine } from './fixtures/run_vitrine.ts';
@@ -34,15 +36,23 @@ async function up(env: Record<string, string>) {
   child.stdin.end();
   child.stderr.pipe(process.stderr);
   const pids: Record<string, number> = {};
+  const ports: Record<string, number> = {};
+  const waiting = new Map<string, () => void>();
   const gone = once(child, 'close');
   const ready = Promise.withResolvers<{ gateway: string; try: string }>();
   createInterface(child.stdout).on('line', (text) => {
     const line = JSON.parse(text);
     if (line.msg === 'vitrine is ready') ready.resolve(line);
-    if (line.pid !== undefined) pids[line['service.instance.id']] ??= line.pid;
+    if (/ is ready$/.test(line.msg) && line.ports !== undefined) {
+      pids[line['service.instance.id']] = line.pid;
+      ports[line['service.instance.id']] = line.ports.http;
+    }
+    waiting.get(line.msg)?.();
   });
   void gone.then(() => ready.reject(new Error('it ended before it was ready')));
-  return { child, gone, pids, ...(await ready.promise) };
+  /** The next line with this message. */
+  const next = (message: string) => new Promise<void>((resolve) => waiting.set(message, resolve));
+  return { child, gone, pids, ports, next, ...(await ready.promise) };
 }
 
 test('what a newcomer does: start, look, ask, stop', async () => {
@@ -95,6 +105,24 @@ test('when the command is killed nothing of the service stays', async () => {
   await running.gone;
 });
 
+test('two gateways share one port, and when one is killed the other answers until it is back', async () => {
+  const running = await up({ ...settings('shared.db'), VITRINE_GATEWAY_COUNT: '2' });
+  const ask = async () => (await fetch(`${running.gateway}/v2/models/langid`)).status;
+  const { 'gateway-0': first, 'gateway-1': second } = running.pids;
+  expect(new Set([first, second, undefined]).size).toBe(3);
+  expect(running.ports['gateway-0']).toBe(running.ports['gateway-1']);
+  const back = running.next('gateway 0 is ready');
+  process.kill(first ?? 0, 'SIGKILL');
+  await running.next('gateway 0 died and is restarted');
+  // Each fetch may meet the dead socket's queue once; a new connection then goes to the one that lives.
+  expect(await ask().catch(ask)).toBe(200);
+  await back;
+  expect(await ask()).toBe(200);
+  running.child.kill('SIGTERM');
+  await running.gone;
+  expect(running.child.exitCode).toBe(0);
+});
+
 test('a taken port ends the start with its number, its setting and code 78', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
   await once(holder, 'listening');
@@ -137,6 +165,27 @@ test('the command teaches: a list, help of each command, and the nearest name', 
   expect(option.code).toBe(2);
   expect(option.stderr).toContain('vitrine infer --help');
 });
+
+/** Nodes on the PATH that are too old to run the sources. */
+function olderNodes(): string[] {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((path) => !path.includes('node_modules'));
+  return folders
+    .map((path) => join(path, 'node'))
+    .filter((path) => existsSync(path))
+    .filter((path) => Number(execFileSync(path, ['-p', 'process.versions.node.split(".")[0]'])) < 24);
+}
+
+const [older] = olderNodes();
+test.runIf(older !== undefined)(
+  'under an older Node the command runs on the one that npm brought',
+  async () => {
+    const entry = new URL('../src/bin/vitrine.mjs', import.meta.url).pathname;
+    expect(execFileSync(older ?? '', [entry, 'version'], { encoding: 'utf8' })).toMatch(/Node 24\./);
+    const wrong = spawnSync(older ?? '', [entry, 'modles'], { encoding: 'utf8' });
+    expect(wrong.status).toBe(2);
+    expect(wrong.stderr).toContain('models');
+  },
+);
 
 test('a service that is not there is said to be so, with the fix', async () => {
   const holder = createServer().listen(0, '127.0.0.1');
