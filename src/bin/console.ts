@@ -39,12 +39,9 @@ await runService({
   health,
   async start() {
     const embedded = await createConsole(
-      { telemetry, health },
+      { telemetry, health, onLoginLink: (url) => telemetry.log.info(`log in at ${url}`) },
       { ...config.console, allowedHosts: config.access.allowedHosts, version },
     );
-    if (embedded.loginPath !== undefined) {
-      telemetry.log.info(`log in at http://${config.console.host}:${embedded.httpPort}${embedded.loginPath}`);
-    }
     return {
       ports: { http: embedded.httpPort, otlp: embedded.otlpPort },
       drain: (graceMs) => embedded.drain(graceMs),

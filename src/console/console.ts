@@ -33,13 +33,13 @@ export interface ConsoleOptions {
 export interface ConsoleDeps {
   readonly telemetry: Telemetry;
   readonly health: Health;
+  /** Told where to log in, at the start and when a new link is needed. Never on loopback, where nobody logs in. */
+  readonly onLoginLink: (url: string) => void;
 }
 
 export interface Console extends AsyncDisposable {
   readonly httpPort: number;
   readonly otlpPort: number;
-  /** Path of a login link; undefined on loopback, where nobody logs in. */
-  readonly loginPath: string | undefined;
   drain(graceMs: number): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
     token: options.token,
     tokenSetting: 'VITRINE_CONSOLE_TOKEN',
   });
-  const { telemetry, health } = deps;
+  const { telemetry, health, onLoginLink } = deps;
   await using opened = new AsyncDisposableStack();
   const store = opened.use(
     createTraceStoreClient({
@@ -68,6 +68,10 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   const hostAllowed = createHostCheck({ allowedHosts: options.allowedHosts, listenHost: options.host });
   observeConsole(telemetry.metrics, store, receiver);
 
+  const onLoginPath = (path: string): void => {
+    const host = ['0.0.0.0', '::'].includes(options.host) ? 'localhost' : options.host;
+    onLoginLink(`http://${host.includes(':') ? `[${host}]` : host}:${http.port}${path}`);
+  };
   const http: Listener = opened.use(
     await listenAll(
       () =>
@@ -76,6 +80,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
           telemetry,
           health,
           sessions,
+          onLoginPath,
           hostAllowed,
           gatewayUrl: options.gatewayUrl,
           version: options.version,
@@ -104,11 +109,12 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
       },
     ),
   );
+  const loginPath = sessions.createLoginPath();
+  if (loginPath !== undefined) onLoginPath(loginPath);
   const held = opened.move();
   return {
     httpPort: http.port,
     otlpPort: otlp.port,
-    loginPath: sessions.required ? sessions.createLoginPath() : undefined,
     async drain(graceMs) {
       // The receiver first: what it has accepted is then in the store before anything else ends.
       await otlp.close(graceMs / 2);

@@ -18,6 +18,8 @@ export interface QueryServerDeps {
   readonly telemetry: Telemetry;
   readonly health: Health;
   readonly sessions: Sessions;
+  /** Told the path of a login link, when a visitor came with one that is no longer good. */
+  readonly onLoginPath: (path: string) => void;
   readonly hostAllowed: (host: string | undefined) => boolean;
   /** The gateway that the page tries models on. */
   readonly gatewayUrl: string;
@@ -73,10 +75,9 @@ export function createQueryServer(deps: QueryServerDeps): Server {
         const code = new URLSearchParams((request.url ?? '').split('?')[1] ?? '').get('code') ?? '';
         const cookie = deps.sessions.login(code);
         if (cookie === undefined) {
-          throw new VitrineError(
-            'forbidden',
-            'this login link was used or is too old; the log names a new one on restart',
-          );
+          const fresh = deps.sessions.createLoginPath();
+          if (fresh !== undefined) deps.onLoginPath(fresh);
+          throw new VitrineError('forbidden', 'this login link is not good any more; the log has a new one');
         }
         return {
           status: 303,

@@ -12,11 +12,12 @@ const SESSION_AGE_LIMIT_MS = 12 * 3_600_000;
 const CODE_AGE_LIMIT_MS = 10 * 60_000;
 
 export interface Sessions {
-  /** False on loopback: nobody is asked for anything. */
-  readonly required: boolean;
   allows(request: IncomingMessage): boolean;
-  /** The path of a login link; the last one made is the only one that works, once, for ten minutes. */
-  createLoginPath(): string;
+  /**
+   * The path of a login link, which works once, for ten minutes; undefined while one is out that still works,
+   * so that nobody can make others useless, and on loopback.
+   */
+  createLoginPath(): string | undefined;
   /** Trades the link's code for a cookie. @returns the value of Set-Cookie, or undefined for a code that is not good */
   login(code: string): string | undefined;
 }
@@ -39,7 +40,6 @@ export function createSessions(
       ?.slice(COOKIE.length + 1);
 
   return {
-    required,
     allows(request) {
       if (!required) return true;
       if (isToken(bearerToken(request.headers.authorization))) return true;
@@ -49,6 +49,7 @@ export function createSessions(
       return untilMs !== undefined && untilMs > nowMs();
     },
     createLoginPath() {
+      if (!required || (code !== undefined && code.untilMs >= nowMs())) return undefined;
       const text = randomBytes(32).toString('base64url');
       code = { matches: createSecretCheck(text), untilMs: nowMs() + CODE_AGE_LIMIT_MS };
       return `/login?code=${text}`;
