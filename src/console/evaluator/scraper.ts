@@ -29,20 +29,24 @@ export const SCRAPE_BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 
 function get(url: string, accept: string, options: ScraperOptions): Promise<string> {
   return new Promise((resolve, reject) => {
-    const call = request(url, { headers: { accept }, timeout: options.timeoutMs }, (response: IncomingMessage) => {
-      const chunks: Buffer[] = [];
-      let bytes = 0;
-      response.on('data', (chunk: Buffer) => {
-        bytes += chunk.length;
-        if (bytes > options.bodyLimitBytes) call.destroy(new Error('the scrape is too large'));
-        else chunks.push(chunk);
-      });
-      response.on('error', reject);
-      response.on('end', () => {
-        if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
-        else reject(new Error(`HTTP ${response.statusCode}`));
-      });
-    });
+    const call = request(
+      url,
+      { headers: { accept }, timeout: options.timeoutMs },
+      (response: IncomingMessage) => {
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        response.on('data', (chunk: Buffer) => {
+          bytes += chunk.length;
+          if (bytes > options.bodyLimitBytes) call.destroy(new Error('the scrape is too large'));
+          else chunks.push(chunk);
+        });
+        response.on('error', reject);
+        response.on('end', () => {
+          if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
+          else reject(new Error(`HTTP ${response.statusCode}`));
+        });
+      },
+    );
     // The timeout of a socket starts again with each byte; this one bounds the whole.
     const deadline = setTimeout(() => call.destroy(new Error('timeout')), options.timeoutMs);
     call.on('timeout', () => call.destroy(new Error('timeout')));
@@ -60,7 +64,13 @@ function readTargets(text: string): ScrapeTarget[] {
     if (!Array.isArray(group.targets) || typeof job !== 'string') return [];
     return group.targets.flatMap((address: unknown) =>
       typeof address === 'string' && /^[A-Za-z0-9.:[\]-]{1,255}$/.test(address)
-        ? [{ job, instance: typeof instance === 'string' ? instance : address, url: `http://${address}/metrics` }]
+        ? [
+            {
+              job,
+              instance: typeof instance === 'string' ? instance : address,
+              url: `http://${address}/metrics`,
+            },
+          ]
         : [],
     );
   });
@@ -88,11 +98,13 @@ export function createScraper(
     );
     if (lists.every((list) => list === undefined)) return;
     const found = new Map<string, ScrapeTarget>();
-    for (const target of lists.flatMap((list) => list ?? [])) found.set(`${target.job} ${target.instance}`, target);
+    for (const target of lists.flatMap((list) => list ?? []))
+      found.set(`${target.job} ${target.instance}`, target);
     const next = [...found.values()].slice(0, TARGETS_LIMIT);
     if (lists.every((list) => list !== undefined)) {
       for (const target of targets) {
-        if (!found.has(`${target.job} ${target.instance}`)) store.forget({ job: target.job, instance: target.instance }, nowMs());
+        if (!found.has(`${target.job} ${target.instance}`))
+          store.forget({ job: target.job, instance: target.instance }, nowMs());
       }
       targets = next;
     } else {
