@@ -16,7 +16,7 @@ import {
 } from '../contract/messages.ts';
 import type { Health } from './health.ts';
 import { StartupError } from './startup_error.ts';
-import { createStopSignals } from './stop_signals.ts';
+import { takeStopSignals } from './stop_signals.ts';
 
 /** In argv of every process that a supervisor started. */
 export const SUPERVISED_FLAG = '--supervised';
@@ -149,7 +149,7 @@ export async function runService(definition: ServiceDefinition): Promise<void> {
     process.on('disconnect', () => void stop('the supervisor is gone', definition.graceMs));
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {});
   } else {
-    createStopSignals({
+    takeStopSignals({
       first: (signal) => void stop(signal, definition.graceMs),
       again: () => process.exit(EXIT_FAILED),
     });

@@ -6,20 +6,28 @@
  */
 const ONE_WISH_MS = 500;
 
-/** Takes the signals over for the rest of the process's life. */
-export function createStopSignals(wishes: {
+export interface StopWishes {
+  /** End in order. Once. */
   readonly first: (signal: NodeJS.Signals) => void;
+  /** End now. */
   readonly again: (signal: NodeJS.Signals) => void;
-}): void {
+}
+
+/** What to call for each signal. @param nowMs a monotonic clock */
+export function readWishes(wishes: StopWishes, nowMs: () => number): (signal: NodeJS.Signals) => void {
   let firstAtMs: number | undefined;
-  const take = (signal: NodeJS.Signals): void => {
-    const nowMs = performance.now();
+  return (signal) => {
     if (firstAtMs === undefined) {
-      firstAtMs = nowMs;
+      firstAtMs = nowMs();
       wishes.first(signal);
-    } else if (nowMs - firstAtMs > ONE_WISH_MS) {
+    } else if (nowMs() - firstAtMs > ONE_WISH_MS) {
       wishes.again(signal);
     }
   };
+}
+
+/** Takes the signals over for the rest of the process's life. */
+export function takeStopSignals(wishes: StopWishes): void {
+  const take = readWishes(wishes, () => performance.now());
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, take);
 }

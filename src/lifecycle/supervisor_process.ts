@@ -1,7 +1,7 @@
 /** The life of the process that supervises the others: its signals and its exit code. */
 import type { Log } from '../contract/log.ts';
 import { EXIT_CONFIG, EXIT_FAILED, EXIT_OK } from './service_process.ts';
-import { createStopSignals } from './stop_signals.ts';
+import { takeStopSignals } from './stop_signals.ts';
 import type { Supervision } from './supervision.ts';
 
 /**
@@ -9,7 +9,7 @@ import type { Supervision } from './supervision.ts';
  * @returns the exit code: 0 when everything drained in time, 78 when the configuration has to change, else 1
  */
 export async function superviseUntilEnd(supervision: Supervision, log: Log): Promise<number> {
-  createStopSignals({
+  takeStopSignals({
     first: (signal) => {
       log.info('draining', { signal });
       void supervision.stop();
