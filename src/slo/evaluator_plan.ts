@@ -4,6 +4,7 @@
  */
 import type { MetricName } from '../telemetry/catalog.ts';
 import type { AlertRule } from './alert.ts';
+import type { AnnotationLinks } from './annotation.ts';
 import type { ScrapedName, Selection } from './expression.ts';
 import type { Objective } from './objective.ts';
 
@@ -22,7 +23,8 @@ export interface PlannedRule {
 
 /**
  * What the sample store has to hold so that every rule and figure can be computed. Of a histogram: every
- * bucket, sum and count. A store that keeps more is fine; one metric stands here once for each selection.
+ * bucket, sum and count. A store that keeps more is fine. A metric stands here once for each selection and
+ * reach; further back, coarser steps do.
  */
 export interface SampleNeed {
   readonly metric: MetricName | ScrapedName;
@@ -30,9 +32,9 @@ export interface SampleNeed {
   /** How far back samples are read. */
   readonly reachS: number;
   /**
-   * Longest distance between two kept samples at that reach: a fifth of the shortest window that begins so
-   * far back, at least the scrape interval. A downsampled counter keeps the last sample of each step with its
-   * own timestamp, and the last before each reset, so that no increase is lost.
+   * Longest distance between two kept samples within that reach: a fifth of the shortest window read there, at
+   * least the scrape interval. A downsampled counter keeps the last sample of each step with its own
+   * timestamp, and the last before each reset, so that no increase is lost.
    */
   readonly stepS: number;
 }
@@ -58,6 +60,8 @@ export interface EvaluatorPlan {
   readonly evaluationIntervalS: number;
   /** How old a sample may be to count as the value now. */
   readonly lookbackS: number;
+  /** Where links in annotations lead; for renderAnnotations. */
+  readonly links: AnnotationLinks;
   readonly rules: readonly PlannedRule[];
   readonly objectives: readonly PlannedObjective[];
   readonly needs: readonly SampleNeed[];
