@@ -14,6 +14,8 @@ import { asBuffer, SPANS_PER_TRACE } from './sqlite_open.ts';
 /** Entries of one block: what a search reads at a time. */
 const BLOCK_ENTRIES = 1_024;
 const BUCKETS = 256;
+/** Buckets of one low byte lie together, by run, so that a look-up reads one range. */
+const BUCKET_STRIDE = 2 ** 32;
 /** Series id, start, duration, span id. */
 const RECENT_FIELDS = 4;
 /** Start, duration, span id. */
@@ -109,8 +111,8 @@ export class SpanIndex {
     this.selectBlock = database.prepare('SELECT entries FROM blocks WHERE id = ?');
     this.deleteBlocks = database.prepare('DELETE FROM blocks WHERE id BETWEEN ? AND ?');
     this.insertKeys = database.prepare('INSERT INTO keys VALUES (?, ?)');
-    this.selectKeys = database.prepare('SELECT entries FROM keys WHERE id = ?');
-    this.deleteKeys = database.prepare('DELETE FROM keys WHERE id BETWEEN ? AND ?');
+    this.selectKeys = database.prepare('SELECT entries FROM keys WHERE id >= ? AND id < ?');
+    this.deleteKeys = database.prepare('DELETE FROM keys WHERE id = ?');
     this.selectOldest = database.prepare('SELECT min(id) AS id FROM chunks HAVING id IS NOT NULL');
     this.selectNewest = database.prepare('SELECT max(newest_us) AS newest FROM blocks WHERE series = ?');
     this.reload();
@@ -205,7 +207,7 @@ export class SpanIndex {
       buckets[hash % BUCKETS]?.push(hash, this.recentKeys[at + 1] as number);
     }
     for (const [bucket, keys] of buckets.entries()) {
-      if (keys.length > 0) this.insertKeys.run(run * BUCKETS + bucket, toBlob(keys));
+      if (keys.length > 0) this.insertKeys.run(bucket * BUCKET_STRIDE + run, toBlob(keys));
     }
     this.insertRun.run(run, lastId, firstBlock, this.nextBlock - 1);
     this.deleteRecent.run();
@@ -264,10 +266,8 @@ export class SpanIndex {
       }
     };
     collect(this.recentKeys);
-    for (const run of this.runs.keys()) {
-      const row = this.selectKeys.get(run * BUCKETS + (hash % BUCKETS));
-      if (row !== undefined) collect(toNumbers(row.entries));
-    }
+    const bucket = (hash % BUCKETS) * BUCKET_STRIDE;
+    for (const row of this.selectKeys.all(bucket, bucket + BUCKET_STRIDE)) collect(toNumbers(row.entries));
     return [...pks].sort((a, b) => b - a);
   }
 
@@ -292,7 +292,7 @@ export class SpanIndex {
       if (lastId >= oldestId) continue;
       const row = this.deleteRun.get(run);
       if (row !== undefined) this.deleteBlocks.run(Number(row.first_block), Number(row.last_block));
-      this.deleteKeys.run(run * BUCKETS, run * BUCKETS + BUCKETS - 1);
+      for (let bucket = 0; bucket < BUCKETS; bucket += 1) this.deleteKeys.run(bucket * BUCKET_STRIDE + run);
       this.runs.delete(run);
     }
   }

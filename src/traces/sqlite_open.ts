@@ -5,7 +5,7 @@ import { DatabaseSync } from 'node:sqlite';
 import type { TraceStoreOptions } from './store.ts';
 
 /** Written to user_version; a file of another version is set aside. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** Larger than SQLite's default: a chunk mostly fits on one page. */
 const PAGE_BYTES = 16_384;
 /** The write-ahead log is copied into the database beyond this. */
@@ -21,7 +21,7 @@ export const SPANS_PER_TRACE = 2 ** 20;
  * recent  index entries of spans whose run is not yet written, one row per transaction: see span_index.ts.
  * runs    one per write of the index, with the greatest span id that it mentions and the blocks that it wrote.
  * blocks  index entries of one series in one run, sorted.
- * keys    hashes of trace ids and lookup tags, with pks; id = run * 256 + bucket.
+ * keys    hashes of trace ids and lookup tags, with pks; id = low byte of the hash * 2^32 + run.
  * series  what many spans have in common and searches ask for; key as otlp_decode.ts writes it.
  * origins resource and scope, as they came.
  */
