@@ -126,7 +126,7 @@ describe('the store behind its thread', () => {
     const threads: Worker[] = [];
     const options: StoreClientOptions = {
       store: { path: join(folder, 'traces.db') },
-      restartDelayMs: 1,
+      restartDelayMs: 300,
       onNotice: (notice) => notices.push(notice),
     };
     await using client = createTraceStoreClient(options, (workerData) => {
@@ -135,10 +135,15 @@ describe('the store behind its thread', () => {
       return thread;
     });
     await client.ingest(body(2), 'protobuf');
-    const open = [client.stats(), client.ingest(body(), 'protobuf'), client.trace('f'.repeat(32))];
+    // A lock holds the thread at the first of these, so that none of them is answered before it ends.
+    const lock = new DatabaseSync(join(folder, 'traces.db'));
+    lock.exec('BEGIN EXCLUSIVE');
+    const open = [client.ingest(body(), 'protobuf'), client.stats(), client.trace('f'.repeat(32))];
     const ended = threads[0]?.terminate();
     for (const result of await Promise.allSettled(open)) expect(result).toMatchObject({ reason: overloaded });
     await ended;
+    lock.exec('ROLLBACK');
+    lock.close();
     expect(client.clientStats()).toMatchObject({
       outstandingBodies: 0,
       outstandingBytes: 0,
@@ -147,7 +152,7 @@ describe('the store behind its thread', () => {
     // Between the end and the next start, callers are told to come again.
     await expect(client.stats()).rejects.toEqual(overloaded);
     expect(client.isBehind(1)).toBe(true);
-    await expect.poll(() => threads.length).toBe(2);
+    await expect.poll(() => threads.length, { timeout: 20_000 }).toBe(2);
     expect((await client.recent(10)).queries).toHaveLength(2);
     expect(client.clientStats()).toMatchObject({ restarts: 1, state: 'ready' });
     expect(notices).toEqual([expect.stringContaining("the trace store's thread ended")]);

@@ -48,7 +48,7 @@ function whole(traceId: string | undefined): Promise<Trace> {
 /** Queries until one met no stall of the machine's own; each query is judged by its own stages. */
 async function growsExactly(stage: string, query: () => Promise<string | undefined>): Promise<void> {
   const seen: string[] = [];
-  for (let attempt = 0; attempt < 5; attempt += 1) {
+  for (let attempt = 0; attempt < 15; attempt += 1) {
     const stages = stagesOf(await whole(await query()));
     const grown = stages.get(stage) ?? 0;
     expect(grown).toBeGreaterThanOrEqual(DELAY_MS - 1);
