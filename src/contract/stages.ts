@@ -49,6 +49,3 @@ export const STAGES: readonly Stage[] = [
   ...WORKER_STAGES,
   'respond',
 ];
-
-/** Stages that happen inside the attempt, between the headers written and the last byte of the answer. */
-export const ATTEMPT_STAGES: readonly Stage[] = ['network', 'unreported', ...WORKER_STAGES];

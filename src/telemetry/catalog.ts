@@ -11,15 +11,15 @@ import { HOST_METRICS } from './catalog_host.ts';
 export type { CatalogEntry, MetricPlace } from './catalog_entry.ts';
 
 /** Seconds; end to end and compute. An objective's threshold must be one of these edges. */
-export const DURATION_BUCKETS_S = [
+const DURATION_BUCKETS_S = [
   0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 2.5, 5.5, 10.5,
 ] as const;
 /** Seconds; stages reach from microseconds of routing to seconds of queueing. */
-export const STAGE_BUCKETS_S = [
+const STAGE_BUCKETS_S = [
   0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.5, 5.5, 10.5,
 ] as const;
-export const BATCH_ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
-export const LOAD_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1.5, 5.5, 15.5, 60.5] as const;
+const BATCH_ROW_BUCKETS = [1, 2, 4, 8, 16, 32, 64, 128, 256] as const;
+const LOAD_BUCKETS_S = [0.01, 0.05, 0.1, 0.5, 1.5, 5.5, 15.5, 60.5] as const;
 
 export const CATALOG = {
   inference_requests_begun_total: {

@@ -66,7 +66,7 @@ export class Ledger {
 const NETWORK_TOLERANCE_MS = 0.05;
 
 /** The larger of 1 % of the total and 50 us. */
-export function remainderToleranceMs(totalMs: number): number {
+function remainderToleranceMs(totalMs: number): number {
   return Math.max(totalMs * 0.01, 0.05);
 }
 

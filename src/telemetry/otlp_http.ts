@@ -32,7 +32,7 @@ interface Answer {
 }
 
 /** rejected_spans of an ExportTraceServiceResponse: message field 1 (partial_success), varint field 1. */
-export function rejectedSpansOf(body: Buffer): number {
+function rejectedSpansOf(body: Buffer): number {
   if (body.length < 2 || body[0] !== 0x0a) return 0;
   if (body[2] !== 0x08) return 0;
   let value = 0;

@@ -37,7 +37,7 @@ export interface SamplerConfig {
   readonly ratio: number;
 }
 
-export function createSampler({ name, ratio }: SamplerConfig): Sampler {
+function createSampler({ name, ratio }: SamplerConfig): Sampler {
   const root = name.endsWith('always_off')
     ? new AlwaysOffSampler()
     : name.endsWith('traceidratio')
@@ -47,7 +47,7 @@ export function createSampler({ name, ratio }: SamplerConfig): Sampler {
 }
 
 /** `traceparent` comes last among the formats, so it wins where several are there. */
-export function createPropagator(names: readonly string[]): CompositePropagator {
+function createPropagator(names: readonly string[]): CompositePropagator {
   const made: Record<string, () => TextMapPropagator> = {
     b3: () => new B3Propagator(),
     b3multi: () => new B3Propagator({ injectEncoding: B3InjectEncoding.MULTI_HEADER }),
