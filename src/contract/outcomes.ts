@@ -1,4 +1,4 @@
-/** How a query ended. The mapping from status to outcome, and to good, bad or excluded, is in docs/outcomes.md. */
+/** How a query ended. The mapping from status to outcome, and to good, bad or excluded, is in docs/telemetry.md. */
 export const OUTCOMES = [
   'ok',
   'client_error',
