@@ -1,7 +1,9 @@
 /** Composition of the console process. */
 import { readFileSync } from 'node:fs';
 import { setPriority } from 'node:os';
+import { dirname, join } from 'node:path';
 import { readOtelConfig } from '../config/otel.ts';
+import type { Config } from '../config/settings.ts';
 import { createConsole } from '../console/console.ts';
 import { SERVICE_CONSOLE } from '../contract/attributes.ts';
 import { createHealth } from '../lifecycle/health.ts';
@@ -13,6 +15,22 @@ import { configOrExit } from './config_or_exit.ts';
 const NICE = 10;
 
 const config = configOrExit();
+
+function targetsUrl(metricsPort: number): string {
+  return `http://127.0.0.1:${metricsPort}/metrics/targets`;
+}
+
+function beside(databasePath: string): string {
+  return databasePath === ':memory:' ? databasePath : join(dirname(databasePath), 'evaluator.db');
+}
+
+/** Gateways on the ports that the configuration names; none where those are free ones. */
+function configuredGateways({ metricsPort, count }: Config['gateway']): string[] {
+  return metricsPort === 0
+    ? []
+    : Array.from({ length: count }, (_, index) => targetsUrl(metricsPort + index));
+}
+
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
@@ -37,11 +55,33 @@ await runService({
   graceMs: config.lifecycle.graceMs,
   log: telemetry.log,
   health,
-  async start() {
+  async start({ onPeers }) {
+    const { discoveryUrls, scrapeIntervalS, evaluationIntervalS, evaluatorPath } = config.console;
     const embedded = await createConsole(
       { telemetry, health, onLoginLink: (url) => telemetry.log.info(`log in at ${url}`) },
-      { ...config.console, allowedHosts: config.access.allowedHosts, version },
+      {
+        ...config.console,
+        allowedHosts: config.access.allowedHosts,
+        version,
+        alerts: {
+          sloPath: config.slo.path,
+          timeScale: config.slo.timeScale,
+          scrapeIntervalS,
+          evaluationIntervalS,
+          databasePath: evaluatorPath === '' ? beside(config.console.databasePath) : evaluatorPath,
+          discoveryUrls: discoveryUrls.length > 0 ? discoveryUrls : configuredGateways(config.gateway),
+          workerSecret: config.worker.secret,
+          links: { runbooks: config.slo.runbooksUrl, dashboards: config.slo.dashboardsUrl },
+        },
+      },
     );
+    onPeers((peers) => {
+      const urls = peers.flatMap(({ name, ports }) =>
+        name === 'gateway' && ports.metrics !== undefined ? [targetsUrl(ports.metrics)] : [],
+      );
+      // Without a gateway the last lists stay in force: its processes are then found to be down.
+      if (discoveryUrls.length === 0 && urls.length > 0) embedded.setDiscoveryUrls(urls);
+    });
     return {
       ports: { http: embedded.httpPort, otlp: embedded.otlpPort },
       drain: (graceMs) => embedded.drain(graceMs),

@@ -12,6 +12,10 @@ function isHttpUrl(value: string): boolean {
   return /^https?:\/\/[^\s/?#@]+\/?$/.test(value) && URL.canParse(value);
 }
 
+function isDiscoveryUrl(value: string): boolean {
+  return /^http:\/\/[^\s?#@]+$/.test(value) && URL.canParse(value);
+}
+
 const SETTINGS = {
   gateway: {
     host: text('localhost', 'Address to listen on. localhost listens on IPv4 and IPv6 loopback.'),
@@ -117,6 +121,38 @@ const SETTINGS = {
       'Largest OTLP body after decompression; beyond it 413.',
     ),
     gatewayUrl: text('http://localhost:8000', 'The gateway that the page tries models on.'),
+    evaluatorPath: text(
+      '',
+      'SQLite file of the samples and alerts of the evaluator. Empty: evaluator.db beside the trace store.',
+    ),
+    discoveryUrls: list(
+      [],
+      'addresses such as http://127.0.0.1:8002/metrics/targets',
+      isDiscoveryUrl,
+      'Lists of the processes to scrape. Empty: those of the gateways that the supervisor starts.',
+    ),
+    scrapeIntervalS: integer(15, 1, 60, 'How often processes are scraped, in seconds.'),
+    evaluationIntervalS: integer(15, 1, 60, 'How often alerts are evaluated, in seconds.'),
+  },
+  slo: {
+    path: text(
+      'slo.yaml',
+      'File of the objectives (OpenSLO v1). Without it, alerts come from the catalogue alone.',
+    ),
+    timeScale: integer(
+      1,
+      1,
+      1000,
+      'Divides every window, hold and interval of alerts, so that drills take minutes. 1 is real time.',
+    ),
+    runbooksUrl: text(
+      'docs/runbooks',
+      'Where runbook_url of an alert leads, without a slash at the end: the folder, or where it is published.',
+    ),
+    dashboardsUrl: text(
+      'http://localhost:3000',
+      'Where dashboard_url of an alert leads: the address of Grafana; no slash at the end.',
+    ),
   },
   telemetry: {
     enabled: flag(

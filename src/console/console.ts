@@ -12,7 +12,9 @@ import { type Listener, listenAll } from '../lifecycle/listen.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createOtlpReceiver } from '../traces/otlp_receiver.ts';
 import { createTraceStoreClient } from '../traces/store_client.ts';
+import { createAlertRoutes } from './alert_routes.ts';
 import { observeConsole } from './console_metrics.ts';
+import { type AlertOptions, openEvaluator } from './evaluator/open_evaluator.ts';
 import { createQueryServer } from './query_server.ts';
 import { createSessions } from './session.ts';
 
@@ -28,6 +30,8 @@ export interface ConsoleOptions {
   readonly gatewayUrl: string;
   readonly allowedHosts: readonly string[];
   readonly version: string;
+  /** Undefined: no evaluator. */
+  readonly alerts?: AlertOptions;
 }
 
 export interface ConsoleDeps {
@@ -40,10 +44,15 @@ export interface ConsoleDeps {
 export interface Console extends AsyncDisposable {
   readonly httpPort: number;
   readonly otlpPort: number;
+  /** Addresses of the lists of processes to scrape, from the next round on. */
+  setDiscoveryUrls(urls: readonly string[]): void;
   drain(graceMs: number): Promise<void>;
 }
 
-/** @throws StartupError when a port is taken, or the console would listen beyond loopback without a token */
+/**
+ * @throws StartupError when a port is taken, the console would listen beyond loopback without a token, or the time
+ *   scale of alerts leaves too few scrapes in a window
+ */
 export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions): Promise<Console> {
   requireTokenBeyondLoopback({
     host: options.host,
@@ -67,6 +76,9 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   const sessions = createSessions(options);
   const hostAllowed = createHostCheck({ allowedHosts: options.allowedHosts, listenHost: options.host });
   observeConsole(telemetry.metrics, store, receiver);
+  const evaluator =
+    options.alerts &&
+    opened.use(openEvaluator({ telemetry, store }, { ...options.alerts, consoleToken: options.token }));
 
   const onLoginPath = (path: string): void => {
     const host = ['0.0.0.0', '::'].includes(options.host) ? 'localhost' : options.host;
@@ -80,6 +92,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
           telemetry,
           health,
           sessions,
+          alerts: evaluator && createAlertRoutes(evaluator),
           onLoginPath,
           hostAllowed,
           gatewayUrl: options.gatewayUrl,
@@ -115,6 +128,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   return {
     httpPort: http.port,
     otlpPort: otlp.port,
+    setDiscoveryUrls: (urls) => evaluator?.setDiscoveryUrls(urls),
     async drain(graceMs) {
       // The receiver first: what it has accepted is then in the store before anything else ends.
       await otlp.close(graceMs / 2);

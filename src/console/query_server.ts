@@ -1,6 +1,6 @@
 /**
  * The console's port for people and for Jaeger clients: the page, Jaeger's query API v1 and v3, what the page
- * asks for, health and metrics. Reads only; nothing here changes state but a login.
+ * asks for, health and metrics. Reads only; nothing here changes state but a login and what is said of an alert.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { asVitrineError, VitrineError } from '../contract/errors.ts';
@@ -9,6 +9,7 @@ import { hostRefusal, pageHeaders } from '../lifecycle/http_guard.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { isJaegerPath } from '../traces/jaeger_api.ts';
 import type { TraceStoreClient } from '../traces/store_client.ts';
+import type { AlertRoutes } from './alert_routes.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { readRecentParameters } from './recent_params.ts';
 import type { Sessions } from './session.ts';
@@ -18,6 +19,7 @@ export interface QueryServerDeps {
   readonly telemetry: Telemetry;
   readonly health: Health;
   readonly sessions: Sessions;
+  readonly alerts: AlertRoutes | undefined;
   /** Told the path of a login link, when a visitor came with one that is no longer good. */
   readonly onLoginPath: (path: string) => void;
   readonly hostAllowed: (host: string | undefined) => boolean;
@@ -94,7 +96,9 @@ export function createQueryServer(deps: QueryServerDeps): Server {
     if (!deps.hostAllowed(request.headers.host)) throw hostRefusal();
     const [path = '/', search = ''] = (request.url ?? '/').split('?', 2);
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    if (!isRead && !isJaegerPath(path)) throw new VitrineError('method_not_allowed', `${path} takes GET`);
+    const isAlert = deps.alerts !== undefined && /^\/console\/(?:alerts|objectives)(?:\/|$)/.test(path);
+    if (!isRead && !isJaegerPath(path) && !isAlert)
+      throw new VitrineError('method_not_allowed', `${path} takes GET`);
     const public_ = await open(path, request);
     if (public_ !== undefined) return public_;
     if (!deps.sessions.allows(request)) {
@@ -107,6 +111,8 @@ export function createQueryServer(deps: QueryServerDeps): Server {
       const { status, body } = await deps.store.query({ method: request.method ?? 'GET', path, search });
       return { status, headers: { 'content-type': JSON_TYPE, 'cache-control': 'no-store' }, body };
     }
+    const alerts = await deps.alerts?.handle(request, path);
+    if (alerts !== undefined) return json(200, alerts.value);
     switch (path) {
       case '/metrics': {
         const { contentType, body } = await deps.telemetry.renderMetrics(request.headers.accept);
@@ -141,7 +147,10 @@ export function createQueryServer(deps: QueryServerDeps): Server {
       if (error.code === 'internal')
         deps.telemetry.log.error('the console failed on a request', { error: error.cause });
       const retry = error.retryable ? { 'retry-after': String(Math.ceil(error.retryAfterS ?? 1)) } : {};
-      const allow = error.status === 405 ? { allow: 'GET, HEAD' } : {};
+      const allow =
+        error.status !== 405
+          ? {}
+          : { allow: (request.url ?? '').split('?')[0]?.endsWith('/acknowledge') ? 'POST' : 'GET, HEAD' };
       const refusal = json(error.status, { error: error.message });
       result = { ...refusal, headers: { ...refusal.headers, ...retry, ...allow } };
     }

@@ -85,7 +85,8 @@ export function isFull(error: unknown): boolean {
   return sqliteCode(error) === SQLITE_FULL;
 }
 
-class UnusableFile extends Error {}
+/** A file that holds something else than what this release reads. */
+export class UnusableFile extends Error {}
 
 function configure(database: DatabaseSync, options: TraceStoreOptions): void {
   const version = database.prepare('PRAGMA user_version').get()?.user_version;
@@ -140,21 +141,33 @@ export interface OpenedDatabase {
 }
 
 /**
- * Opens or creates the database. A file that is damaged, no database or of another schema version is set
- * aside under another name and a fresh one started. Throws what node:sqlite throws for anything else (a
- * folder that cannot be written, a lock that does not go away).
+ * Opens a database file. One that is damaged, no database or unusable is set aside under another name and a fresh
+ * one started. Throws what `open` throws for anything else (a folder that cannot be written, a lock that does
+ * not go away).
+ * @param what for the notice, such as `the trace database`
+ * @param open opens and configures the file; throws UnusableFile when it holds something else
  */
-export function openDatabase(options: TraceStoreOptions, nowMs: number): OpenedDatabase {
-  if (options.path !== ':memory:') mkdirSync(dirname(options.path), { recursive: true });
+export function openOrSetAside(
+  path: string,
+  nowMs: number,
+  what: string,
+  open: () => DatabaseSync,
+): OpenedDatabase {
+  if (path !== ':memory:') mkdirSync(dirname(path), { recursive: true });
   try {
-    return { database: open(options), notice: '' };
+    return { database: open(), notice: '' };
   } catch (error) {
     if (!(error instanceof UnusableFile) && !isDamage(error)) throw error;
-    const aside = setAside(options.path, nowMs);
+    const aside = setAside(path, nowMs);
     const reason = error instanceof Error ? error.message : String(error);
     return {
-      database: open(options),
-      notice: `the trace database could not be used (${reason}); it was kept as ${aside} and a fresh one started`,
+      database: open(),
+      notice: `${what} could not be used (${reason}); it was kept as ${aside} and a fresh one started`,
     };
   }
+}
+
+/** Opens or creates the trace database. */
+export function openDatabase(options: TraceStoreOptions, nowMs: number): OpenedDatabase {
+  return openOrSetAside(options.path, nowMs, 'the trace database', () => open(options));
 }

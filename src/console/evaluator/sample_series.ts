@@ -1,7 +1,7 @@
 /**
- * Samples of one series, by time, in three steps: every scrape for a while, then one per minute, then one per
- * five minutes. A step keeps the last sample of its interval with its own timestamp, and the one before each
- * reset, so that no increase is lost on the way down.
+ * Samples of one series, by time, in steps of time: every scrape for a while, then one per minute, then one per
+ * five minutes. A step keeps the last sample of its interval with its own timestamp. Of a counter it also keeps
+ * the very first sample and the last one before each reset, so that no increase is lost on the way down.
  */
 
 /** Times in Unix milliseconds, ascending. */
@@ -11,31 +11,33 @@ export interface Samples {
 }
 
 export interface Tier {
+  /** 0 keeps every sample. */
   readonly stepMs: number;
   readonly retentionMs: number;
 }
 
 class Column {
   readonly tier: Tier;
+  readonly #isCounter: boolean;
   times: number[] = [];
   values: number[] = [];
   /** First index that is still held; the front is cut away when it has become long. */
   #start = 0;
 
-  constructor(tier: Tier) {
+  constructor(tier: Tier, isCounter: boolean) {
     this.tier = tier;
+    this.#isCounter = isCounter;
   }
 
   append(timeMs: number, value: number): void {
     const last = this.times.length - 1;
     const { stepMs } = this.tier;
-    const sameStep =
+    if (
       stepMs > 0 &&
       last > this.#start &&
       Math.floor((this.times[last] as number) / stepMs) === Math.floor(timeMs / stepMs) &&
-      // The sample before a reset stays: the increase up to it would be lost.
-      !(value < (this.values[last] as number));
-    if (sameStep) {
+      (!this.#isCounter || this.#mayReplaceLast(value))
+    ) {
       this.times[last] = timeMs;
       this.values[last] = value;
       return;
@@ -44,15 +46,27 @@ class Column {
     this.values.push(value);
   }
 
+  /** Without it a reset, or growth up to one, would be lost. */
+  #mayReplaceLast(value: number): boolean {
+    const last = this.values.at(-1) as number;
+    const before = this.values.at(-2) as number;
+    const followsReset = last < before;
+    return !(value < last) && (!followsReset || value < before);
+  }
+
   expire(nowMs: number): void {
     const oldestMs = nowMs - this.tier.retentionMs;
     while (this.#start < this.times.length && (this.times[this.#start] as number) <= oldestMs)
       this.#start += 1;
-    if (this.#start > 256 && this.#start * 2 > this.times.length) {
+    if (this.#start > 64 && this.#start * 4 > this.times.length) {
       this.times = this.times.slice(this.#start);
       this.values = this.values.slice(this.#start);
       this.#start = 0;
     }
+  }
+
+  shift(deltaMs: number): void {
+    this.times = this.times.map((timeMs) => timeMs + deltaMs);
   }
 
   get count(): number {
@@ -70,6 +84,13 @@ class Column {
     }
     return low;
   }
+
+  between(afterMs: number, toMs: number): Samples {
+    const first = this.after(afterMs);
+    const end = this.after(toMs);
+    if (first >= end) return NO_SAMPLES;
+    return { times: this.times.slice(first, end), values: this.values.slice(first, end) };
+  }
 }
 
 const NO_SAMPLES: Samples = { times: [], values: [] };
@@ -83,12 +104,13 @@ export class SampleSeries {
   #staleMs: number[] = [];
   #lastMs = Number.NEGATIVE_INFINITY;
 
-  constructor(labels: Readonly<Record<string, string>>, tiers: readonly Tier[]) {
+  /** @param tiers finest first */
+  constructor(labels: Readonly<Record<string, string>>, tiers: readonly Tier[], isCounter: boolean) {
     this.labels = labels;
-    this.#columns = tiers.map((tier) => new Column(tier));
+    this.#columns = tiers.map((tier) => new Column(tier, isCounter));
   }
 
-  /** A sample that is not newer than the last is refused: a clock that jumped back adds nothing twice. */
+  /** A sample that is not newer than the last is refused, so that nothing is counted twice. */
   append(timeMs: number, value: number): boolean {
     if (timeMs <= this.#lastMs) return false;
     this.#lastMs = timeMs;
@@ -108,6 +130,13 @@ export class SampleSeries {
     for (const column of this.#columns) column.expire(nowMs);
   }
 
+  /** The clock was set: everything moves with it. */
+  shift(deltaMs: number): void {
+    for (const column of this.#columns) column.shift(deltaMs);
+    this.#staleMs = this.#staleMs.map((timeMs) => timeMs + deltaMs);
+    this.#lastMs += deltaMs;
+  }
+
   get empty(): boolean {
     return this.#columns.every((column) => column.count === 0);
   }
@@ -125,10 +154,7 @@ export class SampleSeries {
     const column =
       this.#columns.find(({ tier }) => fromMs >= nowMs - tier.retentionMs) ??
       (this.#columns.at(-1) as Column);
-    const first = column.after(fromMs);
-    const end = column.after(toMs);
-    if (first >= end) return NO_SAMPLES;
-    return { times: column.times.slice(first, end), values: column.values.slice(first, end) };
+    return column.between(fromMs, toMs);
   }
 
   /** The newest value in (timeMs - lookbackMs, timeMs], unless the series ended after it. */
@@ -141,25 +167,35 @@ export class SampleSeries {
       : values.at(-1);
   }
 
-  /** For keeping: each tier's samples, and when it ended. */
-  dump(): { readonly columns: readonly Samples[]; readonly staleMs: readonly number[] } {
-    return {
-      columns: this.#columns.map((column) => {
-        const first = column.after(Number.NEGATIVE_INFINITY);
-        return { times: column.times.slice(first), values: column.values.slice(first) };
-      }),
-      staleMs: this.#staleMs,
-    };
+  /** One tier's samples in (afterMs, toMs], for keeping; none of a tier that the series lacks. */
+  tierSamples(tier: number, afterMs: number, toMs: number): Samples {
+    return this.#columns[tier]?.between(afterMs, toMs) ?? NO_SAMPLES;
   }
 
-  restore(dump: { readonly columns: readonly Samples[]; readonly staleMs: readonly number[] }): void {
-    for (const [index, column] of this.#columns.entries()) {
-      const samples = dump.columns[index];
-      if (samples === undefined) continue;
-      column.times = [...samples.times];
-      column.values = [...samples.values];
-      this.#lastMs = Math.max(this.#lastMs, samples.times.at(-1) ?? Number.NEGATIVE_INFINITY);
+  staleAfter(timeMs: number): readonly number[] {
+    return this.#staleMs.filter((staleMs) => staleMs > timeMs);
+  }
+
+  /** Puts a kept sample back at the end of its tier; coarser tiers are brought up to date by finishRestore. */
+  restoreSample(tier: number, timeMs: number, value: number): void {
+    const column = this.#columns[tier];
+    if (column === undefined || timeMs <= (column.times.at(-1) ?? Number.NEGATIVE_INFINITY)) return;
+    column.times.push(timeMs);
+    column.values.push(value);
+    this.#lastMs = Math.max(this.#lastMs, timeMs);
+  }
+
+  restoreStale(timeMs: number): void {
+    if (timeMs > (this.#staleMs.at(-1) ?? Number.NEGATIVE_INFINITY)) this.#staleMs.push(timeMs);
+  }
+
+  /** Samples that only the finest tier was kept with go into the coarser ones as they would have. */
+  finishRestore(): void {
+    const [finest, ...coarser] = this.#columns;
+    if (finest === undefined) return;
+    for (const column of coarser) {
+      const { times, values } = finest.between(column.times.at(-1) ?? Number.NEGATIVE_INFINITY, Infinity);
+      for (const [index, timeMs] of times.entries()) column.append(timeMs, values[index] as number);
     }
-    this.#staleMs = [...dump.staleMs];
   }
 }

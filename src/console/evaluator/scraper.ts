@@ -12,44 +12,57 @@ export interface ScrapeTarget extends Target {
 }
 
 export interface ScraperOptions {
-  /** Addresses of the lists: `http://127.0.0.1:8002/metrics/targets`. */
-  readonly discoveryUrls: readonly string[];
   readonly timeoutMs: number;
   readonly bodyLimitBytes: number;
+  /** Sent as bearer token to targets of a job (service name) that is guarded. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+export interface ScraperStats {
+  readonly scrapes: number;
+  readonly failures: number;
+  /** Rounds that were not begun because the one before was still under way. */
+  readonly skippedRounds: number;
+  readonly targets: number;
 }
 
 export interface Scraper {
-  /** One round over all targets; resolves when each was recorded. Never rejects. */
+  /** One round over all targets; resolves when each was recorded. Never rejects. Rounds never overlap. */
   scrape(): Promise<void>;
+  /** Addresses of the lists: `http://127.0.0.1:8002/metrics/targets`. From the next round on. */
+  setDiscoveryUrls(urls: readonly string[]): void;
   readonly targets: readonly ScrapeTarget[];
+  stats(): ScraperStats;
+  /** Ends open scrapes. */
+  close(): void;
 }
 
 const TARGETS_LIMIT = 1024;
 export const SCRAPE_BODY_LIMIT_BYTES = 16 * 1024 * 1024;
 
-function get(url: string, accept: string, options: ScraperOptions): Promise<string> {
+interface GetOptions extends Pick<ScraperOptions, 'timeoutMs' | 'bodyLimitBytes'> {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly signal: AbortSignal;
+}
+
+function get(url: string, options: GetOptions): Promise<string> {
+  const { headers, signal, timeoutMs, bodyLimitBytes } = options;
   return new Promise((resolve, reject) => {
-    const call = request(
-      url,
-      { headers: { accept }, timeout: options.timeoutMs },
-      (response: IncomingMessage) => {
-        const chunks: Buffer[] = [];
-        let bytes = 0;
-        response.on('data', (chunk: Buffer) => {
-          bytes += chunk.length;
-          if (bytes > options.bodyLimitBytes) call.destroy(new Error('the scrape is too large'));
-          else chunks.push(chunk);
-        });
-        response.on('error', reject);
-        response.on('end', () => {
-          if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
-          else reject(new Error(`HTTP ${response.statusCode}`));
-        });
-      },
-    );
-    // The timeout of a socket starts again with each byte; this one bounds the whole.
-    const deadline = setTimeout(() => call.destroy(new Error('timeout')), options.timeoutMs);
-    call.on('timeout', () => call.destroy(new Error('timeout')));
+    const call = request(url, { headers, signal }, (response: IncomingMessage) => {
+      const chunks: Buffer[] = [];
+      let bytes = 0;
+      response.on('data', (chunk: Buffer) => {
+        bytes += chunk.length;
+        if (bytes > bodyLimitBytes) call.destroy(new Error('the scrape is too large'));
+        else chunks.push(chunk);
+      });
+      response.on('error', reject);
+      response.on('end', () => {
+        if (response.statusCode === 200) resolve(Buffer.concat(chunks).toString('utf8'));
+        else reject(new Error(`HTTP ${response.statusCode}`));
+      });
+    });
+    const deadline = setTimeout(() => call.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
     call.on('error', reject);
     call.on('close', () => clearTimeout(deadline));
     call.end();
@@ -76,19 +89,37 @@ function readTargets(text: string): ScrapeTarget[] {
   });
 }
 
+function keyOf({ job, instance }: Target): string {
+  return `${job} ${instance}`;
+}
+
 export function createScraper(
   deps: { readonly store: SampleStore; readonly log: Log; readonly nowMs: () => number },
   options: ScraperOptions,
 ): Scraper {
   const { store, log, nowMs } = deps;
   let targets: readonly ScrapeTarget[] = [];
+  let discoveryUrls: readonly string[] = [];
   let running: Promise<void> | undefined;
+  const closed = new AbortController();
+  const counts = { scrapes: 0, failures: 0, skippedRounds: 0 };
+
+  const ask = (url: string, accept: string, token: string | undefined): Promise<string> =>
+    get(url, {
+      timeoutMs: options.timeoutMs,
+      bodyLimitBytes: options.bodyLimitBytes,
+      headers: {
+        accept,
+        ...(token === undefined || token === '' ? {} : { authorization: `Bearer ${token}` }),
+      },
+      signal: closed.signal,
+    });
 
   /** A list that cannot be read leaves the last one in force: its targets are scraped, and found to be down. */
   const discover = async (): Promise<void> => {
     const lists = await Promise.all(
-      options.discoveryUrls.map((url) =>
-        get(url, 'application/json', options)
+      discoveryUrls.map((url) =>
+        ask(url, 'application/json', undefined)
           .then(readTargets)
           .catch((error: unknown) => {
             log.debug('a list of targets could not be read', { url, error });
@@ -98,28 +129,30 @@ export function createScraper(
     );
     if (lists.every((list) => list === undefined)) return;
     const found = new Map<string, ScrapeTarget>();
-    for (const target of lists.flatMap((list) => list ?? []))
-      found.set(`${target.job} ${target.instance}`, target);
-    const next = [...found.values()].slice(0, TARGETS_LIMIT);
-    if (lists.every((list) => list !== undefined)) {
-      for (const target of targets) {
-        if (!found.has(`${target.job} ${target.instance}`))
-          store.forget({ job: target.job, instance: target.instance }, nowMs());
-      }
-      targets = next;
-    } else {
-      const known = new Set(next.map(({ job, instance }) => `${job} ${instance}`));
-      targets = [...next, ...targets.filter(({ job, instance }) => !known.has(`${job} ${instance}`))];
+    for (const target of lists.flatMap((list) => list ?? [])) {
+      if (found.size < TARGETS_LIMIT) found.set(keyOf(target), target);
     }
+    const missing = targets.filter((target) => !found.has(keyOf(target)));
+    if (lists.includes(undefined)) {
+      targets = [...found.values(), ...missing].slice(0, TARGETS_LIMIT);
+      return;
+    }
+    const timeMs = nowMs();
+    for (const { job, instance } of missing) store.forget({ job, instance }, timeMs);
+    targets = [...found.values()];
   };
 
   const scrapeOne = async ({ job, instance, url }: ScrapeTarget): Promise<void> => {
     const target: Target = { job, instance };
     const startMs = nowMs();
+    counts.scrapes += 1;
     try {
-      const text = await get(url, 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5', options);
+      const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5';
+      const text = await ask(url, accept, options.tokens[job]);
       store.record(target, parseExposition(text, DEFAULT_PARSE_LIMITS), startMs);
     } catch (error) {
+      if (closed.signal.aborted) return;
+      counts.failures += 1;
       log.debug('a scrape failed', { job, instance, error });
       store.recordFailure(target, startMs);
     }
@@ -136,10 +169,16 @@ export function createScraper(
       return targets;
     },
     scrape() {
+      if (running !== undefined) counts.skippedRounds += 1;
       running ??= round().finally(() => {
         running = undefined;
       });
       return running;
     },
+    setDiscoveryUrls(urls) {
+      discoveryUrls = urls;
+    },
+    stats: () => ({ ...counts, targets: targets.length }),
+    close: () => closed.abort(),
   };
 }

@@ -1,0 +1,137 @@
+/**
+ * The embedded evaluator, with its timers: scrapes every process that the gateway lists, evaluates the plan at
+ * every multiple of its interval, and keeps samples and alerts across a restart.
+ *
+ * When the clock is set, samples and alerts move with it, so that windows and holds go on as if it had not been.
+ */
+import type { Log } from '../../contract/log.ts';
+import type { EvaluatorPlan } from '../../slo/evaluator_plan.ts';
+import type { AlertArchive } from './alert_archive.ts';
+import { AlertEngine } from './alert_engine.ts';
+import type { SampleArchive } from './sample_archive.ts';
+import { SampleStore, SERIES_LIMIT } from './sample_store.ts';
+import { createScraper, SCRAPE_BODY_LIMIT_BYTES, type ScraperStats } from './scraper.ts';
+import { type Clock, createJumpDetector, SYSTEM_CLOCK, startTicker } from './ticker.ts';
+
+export interface Archives {
+  readonly samples: SampleArchive;
+  readonly alerts: AlertArchive;
+}
+
+export interface EvaluatorDeps {
+  readonly plan: EvaluatorPlan;
+  readonly log: Log;
+  /** Undefined: nothing survives a restart. They have to outlive the evaluator. */
+  readonly archives: Archives | undefined;
+  readonly clock?: Clock;
+}
+
+export interface EvaluatorOptions {
+  readonly discoveryUrls: readonly string[];
+  /** Bearer tokens by job, for targets that are guarded. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+export interface EvaluatorStats {
+  readonly scraper: ScraperStats;
+  readonly series: number;
+  readonly samples: number;
+  readonly droppedSamples: number;
+  /** How long the last evaluation of all rules took. */
+  readonly lastEvaluationMs: number;
+  readonly clockJumps: number;
+}
+
+export interface Evaluator extends AsyncDisposable {
+  readonly engine: AlertEngine;
+  readonly samples: SampleStore;
+  readonly plan: EvaluatorPlan;
+  setDiscoveryUrls(urls: readonly string[]): void;
+  stats(): EvaluatorStats;
+}
+
+/** Scrapes go before the evaluation by this share of their interval, so that it sees them. */
+const SCRAPE_LEAD = 0.2;
+/** A scrape may take this share of its interval. */
+const SCRAPE_TIMEOUT_SHARE = 0.6;
+
+export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions): Evaluator {
+  const { plan, log, archives, clock = SYSTEM_CLOCK } = deps;
+  const samples = new SampleStore({
+    needs: plan.needs,
+    timeScale: plan.timeScale,
+    seriesLimit: SERIES_LIMIT,
+  });
+  const engine = new AlertEngine(plan, log, clock.wallMs);
+  const nowMs = clock.wallMs();
+  if (archives !== undefined) {
+    archives.samples.restore(samples, nowMs);
+    const { active, resolved, events } = archives.alerts.load();
+    engine.restore(active, resolved, events, nowMs);
+    engine.onChange((instance, event) => archives.alerts.note(instance, event));
+  }
+  const scrapeIntervalMs = plan.scrapeIntervalS * 1000;
+  const scraper = createScraper(
+    { store: samples, log, nowMs: clock.wallMs },
+    {
+      timeoutMs: Math.min(10_000, scrapeIntervalMs * SCRAPE_TIMEOUT_SHARE),
+      bodyLimitBytes: SCRAPE_BODY_LIMIT_BYTES,
+      tokens: options.tokens,
+    },
+  );
+  scraper.setDiscoveryUrls(options.discoveryUrls);
+
+  const jumped = createJumpDetector(clock);
+  let clockJumps = 0;
+  /** @returns whether the clock was set */
+  const followClock = (): boolean => {
+    const deltaMs = jumped();
+    if (deltaMs === 0) return false;
+    clockJumps += 1;
+    samples.shift(deltaMs);
+    engine.shift(deltaMs);
+    archives?.samples.shift(deltaMs);
+    log.warn('the clock was set; samples and alerts moved with it', { seconds: Math.round(deltaMs / 1000) });
+    return true;
+  };
+
+  let lastEvaluationMs = 0;
+  const evaluate = (dueMs: number): void => {
+    const timeMs = followClock() ? clock.wallMs() : dueMs;
+    const startedMs = clock.monotonicMs();
+    engine.evaluate(samples, timeMs);
+    lastEvaluationMs = clock.monotonicMs() - startedMs;
+    archives?.alerts.saveActive(engine.kept());
+  };
+  let scraping = Promise.resolve();
+  const scrape = (): void => {
+    followClock();
+    scraping = scraper.scrape().then(() => archives?.samples.save(samples));
+  };
+  const timers = new DisposableStack();
+  timers.use(
+    startTicker({ intervalMs: scrapeIntervalMs, phaseMs: -SCRAPE_LEAD * scrapeIntervalMs }, clock, scrape),
+  );
+  timers.use(startTicker({ intervalMs: plan.evaluationIntervalS * 1000, phaseMs: 0 }, clock, evaluate));
+
+  return {
+    engine,
+    samples,
+    plan,
+    setDiscoveryUrls: (urls) => scraper.setDiscoveryUrls(urls),
+    stats: () => ({
+      scraper: scraper.stats(),
+      series: samples.seriesCount,
+      samples: samples.sampleCount,
+      droppedSamples: samples.droppedSamples,
+      lastEvaluationMs,
+      clockJumps,
+    }),
+    async [Symbol.asyncDispose]() {
+      timers.dispose();
+      scraper.close();
+      await scraping;
+      archives?.alerts.saveActive(engine.kept());
+    },
+  };
+}

@@ -1,0 +1,129 @@
+/**
+ * The evaluator's database: samples and alerts, in one file of its own. A file that is damaged or of another
+ * schema is set aside with a notice. What cannot be written (a lock, a full disk) is counted and told once; the
+ * evaluator goes on in memory, and the next write is tried as ever.
+ */
+import { DatabaseSync } from 'node:sqlite';
+import { openOrSetAside, UnusableFile } from '../../traces/sqlite_open.ts';
+
+const SCHEMA_VERSION = 1;
+
+/**
+ * series   a sample name with its labels, by which rounds name it.
+ * rounds   samples of one tier that were taken since its round before: Float64 triples (series, time, value);
+ *          a negative series marks the time at which it ended.
+ * alerts   state of each alert, active and resolved.
+ * events   their timelines.
+ * silences what the notifier holds back.
+ */
+const SCHEMA = `
+CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
+CREATE TABLE rounds (tier INTEGER NOT NULL, at_ms REAL NOT NULL, body BLOB NOT NULL, PRIMARY KEY (tier, at_ms));
+CREATE TABLE alerts (
+  fingerprint TEXT NOT NULL,
+  pending_since_ms REAL NOT NULL,
+  resolved INTEGER NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (fingerprint, pending_since_ms)
+);
+CREATE TABLE events (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE silences (id TEXT PRIMARY KEY, body TEXT NOT NULL);
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+PRAGMA user_version = ${SCHEMA_VERSION};
+`;
+const TABLES = ['series', 'rounds', 'alerts', 'events', 'silences', 'meta'];
+
+export interface EvaluatorDatabase extends Disposable {
+  readonly database: DatabaseSync;
+  /** Runs work in a transaction. @returns whether it was committed; a refusal is counted and told once */
+  write(work: () => void): boolean;
+  readonly failedWrites: number;
+  usedBytes(): number;
+}
+
+export interface EvaluatorDatabaseOptions {
+  /** The file, or `:memory:`. */
+  readonly path: string;
+  readonly onNotice: (notice: string) => void;
+  /** SQLite's own limit, in pages; for tests of a full disk. */
+  readonly maxPageCount?: number;
+}
+
+/** How long a statement waits for a lock that another process holds: it holds up the console. */
+const BUSY_TIMEOUT_MS = 100;
+
+function open({ path, maxPageCount }: EvaluatorDatabaseOptions): DatabaseSync {
+  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+  try {
+    const version = database.prepare('PRAGMA user_version').get()?.user_version;
+    const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n;
+    if (tables !== 0 && version !== SCHEMA_VERSION) {
+      throw new UnusableFile(`it has schema version ${version}, this release writes ${SCHEMA_VERSION}`);
+    }
+    database.exec(
+      'PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -2048; PRAGMA journal_size_limit = 4194304;',
+    );
+    if (maxPageCount !== undefined) database.exec(`PRAGMA max_page_count = ${maxPageCount}`);
+    if (tables === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
+    for (const table of TABLES) database.prepare(`SELECT * FROM ${table} LIMIT 1`).get();
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+function pragma(database: DatabaseSync, name: string): number {
+  return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
+}
+
+/** @returns undefined, with a notice, when there is nowhere to write */
+export function openEvaluatorDatabase(
+  options: EvaluatorDatabaseOptions,
+  nowMs: number,
+): EvaluatorDatabase | undefined {
+  let database: DatabaseSync;
+  try {
+    const opened = openOrSetAside(options.path, nowMs, "the evaluator's database", () => open(options));
+    database = opened.database;
+    if (opened.notice !== '') options.onNotice(opened.notice);
+  } catch (error) {
+    options.onNotice(
+      `the evaluator's database ${options.path} could not be opened (${String(error)}); samples and alerts are in memory alone`,
+    );
+    return undefined;
+  }
+  let failedWrites = 0;
+  let failing = false;
+  return {
+    database,
+    get failedWrites() {
+      return failedWrites;
+    },
+    write(work) {
+      try {
+        database.exec('BEGIN IMMEDIATE');
+        work();
+        database.exec('COMMIT');
+        if (failing) options.onNotice("the evaluator's database can write again");
+        failing = false;
+        return true;
+      } catch (error) {
+        failedWrites += 1;
+        if (database.isTransaction) database.exec('ROLLBACK');
+        if (!failing) {
+          options.onNotice(
+            `the evaluator's database refuses to write (${String(error)}); samples and alerts go on in memory`,
+          );
+        }
+        failing = true;
+        return false;
+      }
+    },
+    usedBytes: () =>
+      (pragma(database, 'page_count') - pragma(database, 'freelist_count')) * pragma(database, 'page_size'),
+    [Symbol.dispose]() {
+      database.close();
+    },
+  };
+}

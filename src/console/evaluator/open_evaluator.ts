@@ -1,0 +1,54 @@
+/** Composition of the evaluator: plan, database, archives. */
+import { SERVICE_CONSOLE, SERVICE_WORKER } from '../../contract/attributes.ts';
+import type { Telemetry } from '../../telemetry/telemetry.ts';
+import type { TraceStoreClient } from '../../traces/store_client.ts';
+import { createAlertArchive } from './alert_archive.ts';
+import { createEvaluator, type Evaluator } from './evaluator.ts';
+import { openEvaluatorDatabase } from './evaluator_database.ts';
+import { loadPlan, type PlanOptions } from './load_plan.ts';
+import { ARCHIVE_LIMIT_BYTES, createSampleArchive } from './sample_archive.ts';
+
+export interface AlertOptions extends PlanOptions {
+  /** The evaluator's own database. */
+  readonly databasePath: string;
+  readonly discoveryUrls: readonly string[];
+  /** Workers and the console ask for their secrets beyond loopback. */
+  readonly workerSecret: string;
+}
+
+/** @throws StartupError when the time scale leaves too few scrapes in a window */
+export function openEvaluator(
+  deps: { readonly telemetry: Telemetry; readonly store: TraceStoreClient },
+  options: AlertOptions & { readonly consoleToken: string },
+): Evaluator {
+  const { log } = deps.telemetry;
+  const plan = loadPlan(options, log);
+  const database = openEvaluatorDatabase(
+    { path: options.databasePath, onNotice: (notice) => log.warn(notice) },
+    Date.now(),
+  );
+  const evaluator = createEvaluator(
+    {
+      plan,
+      log,
+      archives: database && {
+        samples: createSampleArchive(database, {
+          timeScale: plan.timeScale,
+          limitBytes: ARCHIVE_LIMIT_BYTES,
+        }),
+        alerts: createAlertArchive(database),
+      },
+    },
+    {
+      discoveryUrls: options.discoveryUrls,
+      tokens: { [SERVICE_WORKER]: options.workerSecret, [SERVICE_CONSOLE]: options.consoleToken },
+    },
+  );
+  return {
+    ...evaluator,
+    async [Symbol.asyncDispose]() {
+      await evaluator[Symbol.asyncDispose]();
+      database?.[Symbol.dispose]();
+    },
+  };
+}
