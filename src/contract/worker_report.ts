@@ -6,6 +6,7 @@
  * duration per stage in the order of WORKER_STAGES, empty where a stage did not happen. Microseconds with
  * up to three decimals.
  */
+import { formatThousandths } from './decimal.ts';
 import { WORKER_STAGES } from './stages.ts';
 
 export interface WorkerReport {
@@ -29,7 +30,7 @@ const REPORT_LIMIT_CHARS = 1024;
 const UNSAFE = /[^A-Za-z0-9._:-]/g;
 
 function us(ms: number): string {
-  return ms < 0 ? '' : String(Math.round(ms * 1e6) / 1e3);
+  return ms < 0 ? '' : formatThousandths(Math.round(ms * 1e6));
 }
 
 /** The header's value. Version and worker lose characters that a header field could misread. */

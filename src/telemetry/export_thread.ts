@@ -37,53 +37,92 @@ function stopping(): boolean {
   return flushRequested() !== Atomics.load(ints, SHARED.flushDone);
 }
 
-/** Spans of the next records, up to a batch; empty when the ring is. */
-function take(): SpanData[] {
+/** Hands the spans of the next records, up to a batch, to every sink. @returns how many; 0 when the ring is empty */
+function take(sinks: readonly BatchSink[]): number {
   if (performance.now() - anchor.anchorMs > ANCHOR_AGE_LIMIT_MS) anchor = readClockAnchor(anchor.offsetMs);
-  const spans: SpanData[] = [];
+  let spans = 0;
   let bytes = 0;
-  while (spans.length < BATCH_SPANS && bytes < BATCH_RECORD_BYTES) {
+  while (spans < BATCH_SPANS && bytes < BATCH_RECORD_BYTES) {
     const record = reader.next();
     if (record === undefined) break;
     bytes += record.length;
+    let made: SpanData[];
     try {
-      for (const span of recordSpans(record, anchor, newSpanId)) spans.push(applyLimits(span, data.limits));
+      made = recordSpans(record, anchor, newSpanId);
     } catch {
       count(SHARED.recordsMalformed, 1);
+      continue;
     }
+    for (const span of made) {
+      applyLimits(span, data.limits);
+      for (const sink of sinks) sink.add(span);
+    }
+    spans += made.length;
   }
   return spans;
 }
 
-function createOtlpSink(): SpanSink {
+/** Takes a batch span by span, so that spans do not have to be kept until it is sent. */
+interface BatchSink {
+  add(span: SpanData): void;
+  /** Sends what was added; settles when its fate is decided and counted, and never rejects. */
+  send(): Promise<void>;
+}
+
+/** For exporters that take a batch as a whole. */
+function collect(sink: SpanSink): BatchSink {
+  let spans: SpanData[] = [];
+  return {
+    add: (span) => spans.push(span),
+    send() {
+      const batch = spans;
+      spans = [];
+      return sink(batch);
+    },
+  };
+}
+
+function createOtlpSink(): BatchSink {
   const encoder = new OtlpEncoder({
     resource: data.resource,
     scopeName: data.scopeName,
     scopeVersion: data.scopeVersion,
   });
   const sender = createOtlpSender(data.target, 'application/x-protobuf', stopping);
-  return async (spans) => {
-    const result = await sender.send(encoder.encode(spans), () => count(SHARED.exportFailures, 1));
-    if (result.kind === 'accepted') {
-      const rejected = Math.min(result.rejectedSpans, spans.length);
-      count(SHARED.spansExported, spans.length - rejected);
-      count(SHARED.spansRejected, rejected);
-    } else if (result.kind === 'refused') {
-      count(SHARED.spansRejected, spans.length);
-    } else {
-      count(SHARED.spansDropped, spans.length);
-    }
+  let spans = 0;
+  encoder.begin();
+  return {
+    add(span) {
+      encoder.add(span);
+      spans += 1;
+    },
+    async send() {
+      const sent = spans;
+      const body = encoder.finish();
+      spans = 0;
+      encoder.begin();
+      const result = await sender.send(body, () => count(SHARED.exportFailures, 1));
+      if (result.kind === 'accepted') {
+        const rejected = Math.min(result.rejectedSpans, sent);
+        count(SHARED.spansExported, sent - rejected);
+        count(SHARED.spansRejected, rejected);
+      } else if (result.kind === 'refused') {
+        count(SHARED.spansRejected, sent);
+      } else {
+        count(SHARED.spansDropped, sent);
+      }
+    },
   };
 }
 
-async function createSinks(): Promise<SpanSink[]> {
-  const sinks: SpanSink[] = [];
+async function createSinks(): Promise<BatchSink[]> {
+  const sinks: BatchSink[] = [];
   for (const exporter of data.exporters) {
     if (exporter === 'otlp' && data.target.protocol === 'http/protobuf') {
       sinks.push(createOtlpSink());
     } else {
       const { createSdkSink } = await import('./sdk_exporters.ts');
-      sinks.push(await createSdkSink(exporter, data, (index, amount) => count(index, amount)));
+      sinks.push(collect(await createSdkSink(exporter, data, (index, amount) => count(index, amount))));
     }
   }
   return sinks;
@@ -95,9 +134,8 @@ async function run(): Promise<never> {
   const sinks = await createSinks();
   for (;;) {
     const requested = flushRequested();
-    const spans = take();
-    if (spans.length > 0) {
-      await Promise.all(sinks.map((sink) => sink(spans)));
+    if (take(sinks) > 0) {
+      await Promise.all(sinks.map((sink) => sink.send()));
       reader.commit();
       continue;
     }

@@ -33,7 +33,11 @@ describe('exposition', () => {
       .histogram('inference_request_duration_seconds')
       .series({ model: 'langid', version: '1', outcome: 'ok' });
     duration.observe(0.0004);
-    duration.observe(0.0005, 'a'.repeat(32), 'b'.repeat(16), 1_790_000_000.5);
+    duration.observe(0.0005, {
+      traceId: 'a'.repeat(32),
+      spanId: 'b'.repeat(16),
+      timestampS: 1_790_000_000.5,
+    });
     duration.observe(99);
     const text = render(metrics, 'openmetrics');
     const labels = 'model="langid",version="1",outcome="ok"';

@@ -77,7 +77,7 @@ function bucketSamples(series: HistogramSeries, labels: readonly (readonly [stri
       suffix: '_bucket',
       labels: [...labels, ['le', edge]],
       value: cumulative,
-      exemplar: series.exemplars[index],
+      exemplar: series.exemplarAt(index),
     });
   }
   samples.push(

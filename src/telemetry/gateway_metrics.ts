@@ -3,7 +3,7 @@ import { OUTCOMES, type Outcome } from '../contract/outcomes.ts';
 import { STAGES, UNATTRIBUTED } from '../contract/stages.ts';
 import type { AttemptOutcome } from './attempt_outcomes.ts';
 import { type Ledger, STAGE_INDEX } from './ledger.ts';
-import type { CounterSeries, GaugeSeries, HistogramSeries, Metrics } from './metrics.ts';
+import type { CounterSeries, ExemplarSource, GaugeSeries, HistogramSeries, Metrics } from './metrics.ts';
 
 export interface FinishedQuery {
   readonly model: string;
@@ -14,9 +14,8 @@ export interface FinishedQuery {
   readonly ledger: Ledger;
   readonly totalMs: number;
   readonly unattributedMs: number;
-  /** Of a record that was accepted for export; the exemplar. */
-  readonly traceId: string | undefined;
-  readonly spanId: string | undefined;
+  /** Of a record that was accepted for export. */
+  readonly exemplar: ExemplarSource | undefined;
 }
 
 interface OutcomeSeries {
@@ -60,6 +59,8 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
     unattributed: violations.series({ kind: 'unattributed' }),
   };
   const models = new Map<string, ModelSeries>();
+  /** By worker; as many as there are workers. */
+  const attemptSeries = new Map<string, Partial<Record<AttemptOutcome, CounterSeries>>>();
 
   const ofModel = (model: string): ModelSeries => {
     let series = models.get(model);
@@ -101,15 +102,14 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
       series.begun.add(1);
       series.inFlight.add(1);
     },
-    finished({ model, version, outcome, reason, ledger, totalMs, unattributedMs, traceId, spanId }) {
+    finished({ model, version, outcome, reason, ledger, totalMs, unattributedMs, exemplar }) {
       const of = ofModel(model);
       const series = ofOutcome(model, of, version, outcome);
-      const timestampS = traceId === undefined ? undefined : Date.now() / 1000;
       of.inFlight.add(-1);
       series.requests.add(1);
-      series.duration.observe(totalMs / 1000, traceId, spanId, timestampS);
+      series.duration.observe(totalMs / 1000, exemplar);
       const serviceMs = totalMs - ledger.ms(RECEIVE) - ledger.ms(RESPOND);
-      series.service.observe(Math.max(0, serviceMs) / 1000, traceId, spanId, timestampS);
+      series.service.observe(Math.max(0, serviceMs) / 1000, exemplar);
       for (let index = 0; index < STAGES.length; index += 1) {
         if (!ledger.has(index)) continue;
         let stage = of.stages[index];
@@ -118,13 +118,19 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
           of.stages[index] = stage;
         }
         // Below zero only by the clock's grain (network); a sum that shrinks would read as a counter reset.
-        stage.observe(Math.max(0, ledger.stagesMs[index] as number) / 1000, traceId, spanId, timestampS);
+        stage.observe(Math.max(0, ledger.stagesMs[index] as number) / 1000, exemplar);
       }
-      of.unattributed.observe(Math.max(0, unattributedMs) / 1000, traceId, spanId, timestampS);
+      of.unattributed.observe(Math.max(0, unattributedMs) / 1000, exemplar);
       if (reason !== undefined) refusals.series({ model, reason }).add(1);
     },
     attempt(worker, outcome) {
-      attempts.series({ worker, outcome }).add(1);
+      let outcomes = attemptSeries.get(worker);
+      if (outcomes === undefined) {
+        outcomes = {};
+        attemptSeries.set(worker, outcomes);
+      }
+      outcomes[outcome] ??= attempts.series({ worker, outcome });
+      outcomes[outcome].add(1);
     },
     violation(kind) {
       violationSeries[kind].add(1);

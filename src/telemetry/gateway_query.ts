@@ -4,6 +4,7 @@
  * so they cannot disagree.
  */
 import { type Context, context as contextApi } from '@opentelemetry/api';
+import { formatThousandths } from '../contract/decimal.ts';
 import type { ErrorCode, VitrineError } from '../contract/errors.ts';
 import { HOLD, TRACEPARENT, TRACESTATE } from '../contract/headers.ts';
 import { type Outcome, outcomeOf } from '../contract/outcomes.ts';
@@ -63,6 +64,8 @@ const RETRY = STAGE_INDEX.retry;
 const ROUTE = STAGE_INDEX.route;
 const RESPOND = STAGE_INDEX.respond;
 const FIRST_WORKER_STAGE = STAGE_INDEX[WORKER_STAGES[0]];
+/** What stands before a stage's milliseconds in `Server-Timing`. */
+const TIMING_PREFIX = STAGES.map((stage) => `${stage};dur=`);
 /** Attempts written into one record; the gateway makes two. */
 const ATTEMPT_LIMIT = 8;
 
@@ -140,6 +143,7 @@ export class GatewayQuery implements ChildHolder {
   readonly #start: GatewayQueryStart;
   readonly #core: GatewayCore;
   #context: Context | undefined;
+  #makeContext: ((query: GatewayQuery) => Context) | undefined;
 
   constructor(core: GatewayCore, start: GatewayQueryStart, makeContext: (query: GatewayQuery) => Context) {
     this.#core = core;
@@ -151,7 +155,7 @@ export class GatewayQuery implements ChildHolder {
     this.ledger = new Ledger(start.startMs);
     this.#kept = start.kept;
     this.undecided = start.undecided;
-    this.#context = makeContext(this);
+    this.#makeContext = makeContext;
   }
 
   get kept(): boolean {
@@ -166,8 +170,12 @@ export class GatewayQuery implements ChildHolder {
     return this.undecided && !this.#closed ? undefined : this.kept;
   }
 
-  /** Runs code in the query's context: its logs, SDK spans and outgoing calls nest under the query. */
+  /**
+   * Runs code in the query's context: its logs, SDK spans and outgoing calls nest under the query. The context is
+   * made for the first that asks.
+   */
   run<T>(work: () => T): T {
+    this.#context ??= this.#makeContext?.(this);
     return this.#context === undefined ? work() : contextApi.with(this.#context, work);
   }
 
@@ -260,14 +268,14 @@ export class GatewayQuery implements ChildHolder {
       if (!ledger.has(index) || index === RESPOND) continue;
       const us = Math.round((ledger.stagesMs[index] as number) * 1000);
       sum += us;
-      text += `${STAGES[index]};dur=${us / 1000}, `;
+      text += `${TIMING_PREFIX[index]}${formatThousandths(us)}, `;
     }
     const rest = Math.round((ledger.cursorMs - ledger.startMs) * 1000) - sum;
     if (rest > 0) {
       sum += rest;
-      text += `unattributed;dur=${rest / 1000}, `;
+      text += `unattributed;dur=${formatThousandths(rest)}, `;
     }
-    return `${text}total;dur=${sum / 1000}`;
+    return `${text}total;dur=${formatThousandths(sum)}`;
   }
 
   /** The one finalizer. Further calls do nothing. */
@@ -310,11 +318,13 @@ export class GatewayQuery implements ChildHolder {
       ledger,
       totalMs,
       unattributedMs,
-      traceId: accepted ? this.traceId : undefined,
-      spanId: accepted ? this.spanId : undefined,
+      exemplar: accepted
+        ? { traceId: this.traceId, spanId: this.spanId, timestampS: Date.now() / 1000 }
+        : undefined,
     });
     if (outcome !== 'ok' || core.logQueries) this.#log(end, outcome, totalMs);
     this.#context = undefined;
+    this.#makeContext = undefined;
     this.#children = undefined;
   }
 

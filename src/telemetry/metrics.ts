@@ -18,12 +18,17 @@ import {
 export const SERIES_LIMIT = 2000;
 const OVERFLOW = 'other';
 
-export interface Exemplar {
+/** The query that an observation belongs to: of a trace that was accepted for export, and of no other. */
+export interface ExemplarSource {
   readonly traceId: string;
   readonly spanId: string;
-  readonly value: number;
   /** Unix time. */
   readonly timestampS: number;
+}
+
+export interface Exemplar extends ExemplarSource {
+  /** In the metric's unit. */
+  readonly value: number;
 }
 
 export class CounterSeries {
@@ -65,30 +70,37 @@ export class HistogramSeries {
   readonly edges: readonly number[];
   /** One count per edge, then +Inf; not cumulative. */
   readonly counts: number[];
-  readonly exemplars: (Exemplar | undefined)[];
+  /** The last of each bucket. One object serves all observations of a query, so that none makes its own. */
+  readonly #sources: (ExemplarSource | undefined)[];
+  readonly #values: Float64Array;
   sum = 0;
   count = 0;
   constructor(labels: readonly string[], edges: readonly number[]) {
     this.labels = labels;
     this.edges = edges;
     this.counts = new Array<number>(edges.length + 1).fill(0);
-    this.exemplars = new Array<Exemplar | undefined>(edges.length + 1).fill(undefined);
+    this.#sources = new Array<ExemplarSource | undefined>(edges.length + 1).fill(undefined);
+    this.#values = new Float64Array(edges.length + 1);
   }
 
-  /**
-   * @param value in the metric's unit
-   * @param traceId with spanId: of a trace that was accepted for export, and of no other
-   */
-  observe(value: number, traceId?: string, spanId?: string, timestampS?: number): void {
+  /** @param value in the metric's unit */
+  observe(value: number, exemplar?: ExemplarSource): void {
     const edges = this.edges;
     let index = 0;
     while (index < edges.length && value > (edges[index] as number)) index += 1;
     (this.counts[index] as number) += 1;
     this.sum += value;
     this.count += 1;
-    if (traceId !== undefined && spanId !== undefined) {
-      this.exemplars[index] = { traceId, spanId, value, timestampS: timestampS ?? Date.now() / 1000 };
+    if (exemplar !== undefined) {
+      this.#sources[index] = exemplar;
+      this.#values[index] = value;
     }
+  }
+
+  /** The newest exemplar of a bucket, by its place among the edges, and then of +Inf. */
+  exemplarAt(index: number): Exemplar | undefined {
+    const source = this.#sources[index];
+    return source === undefined ? undefined : { ...source, value: this.#values[index] as number };
   }
 }
 

@@ -254,50 +254,84 @@ function writeSpan(writer: ProtoWriter, span: SpanData): void {
   writer.end(at);
 }
 
+/** In place of a position. */
+const NOT_OPEN = -1;
+
 export interface OtlpIdentity {
   readonly resource: readonly (readonly [string, SpanAttributeValue])[];
   readonly scopeName: string;
   readonly scopeVersion: string;
 }
 
-/** Encodes batches of spans of one resource; reuses its buffer between batches. */
+/**
+ * Encodes batches of spans of one resource; reuses its buffer between batches. A batch is begun, given its spans one
+ * by one, and finished, so that no span has to outlive its encoding: a batch of them costs the collector more than
+ * the encoding.
+ */
 export class OtlpEncoder {
   readonly #writer = new ProtoWriter();
   readonly #identity: OtlpIdentity;
+  /** Spans of other scopes than our own, which come last; few. */
+  #foreign: SpanData[] = [];
+  #resourceSpansAt = 0;
+  #ownScopeAt = NOT_OPEN;
 
   constructor(identity: OtlpIdentity) {
     this.#identity = identity;
   }
 
-  encode(spans: readonly SpanData[]): Buffer {
+  /** Begins a batch; what was added to one that was not finished is lost. */
+  begin(): void {
     const writer = this.#writer;
     writer.reset();
-    const resourceSpans = writer.begin(1);
+    this.#foreign = [];
+    this.#ownScopeAt = NOT_OPEN;
+    this.#resourceSpansAt = writer.begin(1);
     const resource = writer.begin(1);
     for (const [key, value] of this.#identity.resource) writer.keyValue(1, key, value);
     writer.end(resource);
-    const own = spans.filter((span) => span.scope === undefined);
-    if (own.length > 0) this.#scope(this.#identity.scopeName, this.#identity.scopeVersion, own);
-    const foreign = Map.groupBy(
-      spans.filter((span) => span.scope !== undefined),
-      (span) => `${span.scope?.name}\u0000${span.scope?.version}`,
-    );
-    for (const group of foreign.values()) {
-      const scope = group[0]?.scope;
-      this.#scope(scope?.name ?? '', scope?.version ?? '', group);
+  }
+
+  add(span: SpanData): void {
+    if (span.scope !== undefined) {
+      this.#foreign.push(span);
+      return;
     }
-    writer.end(resourceSpans);
+    if (this.#ownScopeAt === NOT_OPEN) {
+      this.#ownScopeAt = this.#beginScope(this.#identity.scopeName, this.#identity.scopeVersion);
+    }
+    writeSpan(this.#writer, span);
+  }
+
+  /** The batch, in memory of its own. */
+  finish(): Buffer {
+    const writer = this.#writer;
+    if (this.#ownScopeAt !== NOT_OPEN) writer.end(this.#ownScopeAt);
+    const groups = Map.groupBy(this.#foreign, (span) => `${span.scope?.name}\u0000${span.scope?.version}`);
+    for (const group of groups.values()) {
+      const scope = group[0]?.scope;
+      const at = this.#beginScope(scope?.name ?? '', scope?.version ?? '');
+      for (const span of group) writeSpan(writer, span);
+      writer.end(at);
+    }
+    this.#foreign = [];
+    writer.end(this.#resourceSpansAt);
     return writer.bytes();
   }
 
-  #scope(name: string, version: string, spans: readonly SpanData[]): void {
+  encode(spans: readonly SpanData[]): Buffer {
+    this.begin();
+    for (const span of spans) this.add(span);
+    return this.finish();
+  }
+
+  #beginScope(name: string, version: string): number {
     const writer = this.#writer;
     const scopeSpans = writer.begin(2);
     const scope = writer.begin(1);
     writer.text(1, name);
     writer.text(2, version);
     writer.end(scope);
-    for (const span of spans) writeSpan(writer, span);
-    writer.end(scopeSpans);
+    return scopeSpans;
   }
 }

@@ -295,9 +295,9 @@ describe('gateway record', () => {
     const series = core.metrics
       .histogram('inference_request_duration_seconds')
       .series({ model: 'langid', version: '1', outcome: 'ok' });
-    expect(
-      series.exemplars.filter((exemplar) => exemplar !== undefined).map((exemplar) => exemplar.traceId),
-    ).toEqual([accepted.traceId]);
+    expect(series.counts.flatMap((_, bucket) => series.exemplarAt(bucket)?.traceId ?? [])).toEqual([
+      accepted.traceId,
+    ]);
     expect(core.counts).toEqual({ kept: 1, dropped: 1 });
   });
 
