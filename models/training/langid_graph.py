@@ -40,9 +40,9 @@ def byte_classes() -> np.ndarray:
     return classes
 
 
-def encode(texts: list[str]) -> np.ndarray:
-    """INT32 [texts, longest]: UTF-8 bytes + 1, cut to MAX_BYTES, padded with 0; at least one column."""
-    rows = [text.encode()[:MAX_BYTES] for text in texts]
+def encode(texts: list[str], max_bytes: int = MAX_BYTES) -> np.ndarray:
+    """INT32 [texts, longest]: UTF-8 bytes + 1, cut to max_bytes, padded with 0; at least one column."""
+    rows = [text.encode()[:max_bytes] for text in texts]
     table = np.zeros((len(rows), max([1, *map(len, rows)])), np.int32)
     for i, row in enumerate(rows):
         table[i, : len(row)] = np.frombuffer(row, np.uint8).astype(np.int32) + 1
