@@ -13,10 +13,19 @@ import { waterfall } from './waterfall.js';
 /** @import {Query} from './ledger.js' */
 /** @import {Span, Trace} from './otlp_trace.js' */
 
-/** Spans come some moments after their answer, each process's on its own: so often the page asks again. */
-const ASK_AGAIN = 12;
-const ASK_AGAIN_MS = 250;
+/** Spans come some moments after their answer, each process's on its own: so often the page asks again soon, */
+const ASK_SOON = 12;
+const ASK_SOON_MS = 250;
+/** and then now and again, in case that somebody is still waiting. */
+const ASK_LATER = 10;
+const ASK_LATER_MS = 3000;
+/** What is older than the exporters' intervals will not grow any more. */
+const SETTLED_MS = 10_000;
 const MEMBERS_SHOWN = 128;
+
+const NO_SUCH_TRACE =
+  'The store has no trace with this id. It may not have been kept, may have been evicted (the list of queries ' +
+  'says what the store holds), or the id may be mistyped: it is the x-trace-id header of the answer.';
 
 /** @param {number} ms @param {AbortSignal} signal */
 function pause(ms, signal) {
@@ -237,53 +246,45 @@ export function showTrace(main, givenId, signal) {
     );
   };
 
+  let held = 0;
+  /** One question. @returns {Promise<boolean>} whether there is nothing more to ask */
+  const ask = async () => {
+    const trace = readTrace(await consoleJson(`/api/v3/traces/${traceId}`, signal), traceId);
+    if (trace === undefined) return false;
+    if (trace.spans.length !== held) {
+      const isFirst = held === 0;
+      held = trace.spans.length;
+      // Redrawing would take away what somebody has opened meanwhile.
+      if (isFirst || main.querySelector('.details') === null) draw(trace);
+      if (isFirst) announce(`Trace with ${countText(held, 'span')}.`);
+    }
+    return isComplete(trace) || Date.now() - trace.startUnixMs - trace.durationMs > SETTLED_MS;
+  };
+
   const load = async () => {
-    let held = 0;
-    for (let asked = 0; asked < ASK_AGAIN && !signal.aborted; asked += 1) {
+    for (let asked = 1; asked <= ASK_SOON + ASK_LATER && !signal.aborted; asked += 1) {
       try {
-        const document = await consoleJson(`/api/v3/traces/${traceId}`, signal);
-        const trace = readTrace(document, traceId);
-        if (trace !== undefined && trace.spans.length !== held) {
-          const isFirst = held === 0;
-          held = trace.spans.length;
-          // Redrawing would take away what somebody has opened meanwhile.
-          if (isFirst || main.querySelector('.details') === null) draw(trace);
-          if (isFirst) announce(`Trace with ${countText(held, 'span')}.`);
-        }
-        // What is older than the exporters' intervals will not grow any more.
-        if (
-          trace !== undefined &&
-          (isComplete(trace) || Date.now() - trace.startUnixMs - trace.durationMs > 10_000)
-        )
-          return;
+        if (await ask()) return;
       } catch (error) {
         if (signal.aborted) return;
         const status = error instanceof ApiError ? error.status : 0;
+        const message = clean(error instanceof Error ? error.message : String(error));
         if (status !== 404 && status !== 503) {
-          say('This trace cannot be shown', clean(error instanceof Error ? error.message : String(error)));
+          say('This trace cannot be shown', message);
           return;
         }
-        if (status === 503 && asked === ASK_AGAIN - 1) {
-          say(
-            'The trace store does not answer',
-            clean(error instanceof Error ? error.message : String(error)),
-            ' Load the page again in a moment.',
-          );
-          return;
-        }
-        if (held === 0 && asked === 0)
+        if (held === 0 && asked === 1) {
           fill(
             content,
             h('p', { class: 'muted' }, 'Not here yet. Spans arrive a moment after their answer…'),
           );
+        }
+        if (held === 0 && asked === ASK_SOON) {
+          if (status === 503) say('The trace store does not answer', message);
+          else say('No such trace', NO_SUCH_TRACE);
+        }
       }
-      await pause(ASK_AGAIN_MS, signal);
-    }
-    if (held === 0 && !signal.aborted) {
-      say(
-        'No such trace',
-        'The store has no trace with this id. It may not have been kept, may have been evicted (the list says what the store holds), or the id may be mistyped: it is the x-trace-id header of the answer.',
-      );
+      await pause(asked < ASK_SOON ? ASK_SOON_MS : ASK_LATER_MS, signal);
     }
   };
   void load();
