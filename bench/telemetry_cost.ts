@@ -3,6 +3,7 @@
  * exported) and with everything off, in processor time per query of both processes.
  */
 import { join } from 'node:path';
+import type { LoadOptions } from '../src/loadgen/plan.ts';
 import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
 import { formatProfile, profileWhile, type ThreadProfile } from './cpu_profile.ts';
 import { type Fleet, startFleet } from './fleet.ts';
@@ -26,7 +27,7 @@ type Side = 'off' | 'on' | 'console';
 async function run(context: BenchContext): Promise<BenchResult> {
   const { machine, quick } = context;
   const durationS = quick ? 1.5 : 4;
-  const warmupS = quick ? 1 : 4;
+  const warmup = { requests: quick ? 5_000 : 30_000, durationS: 30 };
   // A process keeps what its compiler made of its first seconds, so each comparison uses several.
   const generations = quick ? 1 : 3;
   await using folder = await temporaryFolder();
@@ -67,7 +68,11 @@ async function run(context: BenchContext): Promise<BenchResult> {
       workerRole: SERVING_ROLE,
       profiled,
     });
-  const measure = (fleet: Fleet, model: BenchModel, seconds: number): Promise<LoadCost> =>
+  const measure = (
+    fleet: Fleet,
+    model: BenchModel,
+    length: Pick<LoadOptions, 'durationS' | 'requests'>,
+  ): Promise<LoadCost> =>
     measureLoad(
       load,
       {
@@ -75,7 +80,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
         model: model.name,
         samples: samplesOf(model, 'json'),
         concurrency: CONCURRENCY,
-        durationS: seconds,
+        ...length,
       },
       { gateway: fleet.gateway, worker: fleet.worker, console: receiver },
       [drain],
@@ -92,13 +97,13 @@ async function run(context: BenchContext): Promise<BenchResult> {
     const on = fleets.use(await start('on'));
     const embedded = fleets.use(await start('console'));
     for (const model of models) {
-      for (const fleet of [off, on, embedded]) await measure(fleet, model, warmupS);
+      for (const fleet of [off, on, embedded]) await measure(fleet, model, warmup);
       const rounds = await alternate(
         context.rounds,
         {
-          off: () => measure(off, model, durationS),
-          on: () => measure(on, model, durationS),
-          console: () => measure(embedded, model, durationS),
+          off: () => measure(off, model, { durationS }),
+          on: () => measure(on, model, { durationS }),
+          console: () => measure(embedded, model, { durationS }),
         },
         (text) => context.progress(`${model.name}, generation ${generation} of ${generations}, ${text}`),
       );
@@ -155,11 +160,11 @@ async function run(context: BenchContext): Promise<BenchResult> {
   for (const side of ['off', 'on'] as const) {
     context.progress(`profile, telemetry ${side}`);
     await using fleet = await start(side, true);
-    await measure(fleet, profiledModel, warmupS);
+    await measure(fleet, profiledModel, warmup);
     const threads = await profileWhile(
       { gateway: fleet.gateway, worker: fleet.worker },
       join(context.outFolder, `profile-telemetry-${side}`),
-      async () => (await measure(fleet, profiledModel, durationS)).ok,
+      async () => (await measure(fleet, profiledModel, { durationS })).ok,
     );
     profiles[side] = threads;
     for (const thread of threads) {
