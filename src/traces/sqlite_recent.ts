@@ -138,6 +138,8 @@ export class RecentQueries {
       outcome: textOf(span, ATTR.outcome),
       model: textOf(span, ATTR.model),
       requestId: textOf(span, ATTR.requestId),
+      httpStatus: textOf(span, ATTR.httpResponseStatusCode),
+      errorCode: textOf(span, ATTR.errorCode),
       error: span.statusCode === STATUS_ERROR,
       spanCount: spans,
       errorSpanCount: errors,

@@ -87,6 +87,9 @@ export interface RecentQuery {
   readonly outcome: string;
   readonly model: string;
   readonly requestId: string;
+  readonly httpStatus: string;
+  /** The error's code, of a query that failed or was refused. */
+  readonly errorCode: string;
   /** The span's own status is error. */
   readonly error: boolean;
   /** Of the whole trace, with how many of them failed. */

@@ -83,6 +83,7 @@ test('filters narrow the list, live in the address, and can be cleared', async (
     durationMs: 500,
     outcome: 'error',
     error: 'model_failed',
+    attributes: { 'http.response.status_code': 500, 'inference.error.code': 'model_failed' },
     startMs: startMs + 2,
   };
   await shared.send(fast, slow, querySpan(0x13, failed));
@@ -105,7 +106,7 @@ test('filters narrow the list, live in the address, and can be cleared', async (
   expect(await page.locator('#filter-model').inputValue()).toBe('filter-a');
   expect(await page.getByLabel('At least, ms').inputValue()).toBe('100');
   expect(await page.getByLabel('Errors only').isChecked()).toBe(true);
-  expect(await rows(page).locator('td.outcome').textContent()).toBe('error');
+  expect(await rows(page).locator('td.outcome').textContent()).toBe('error 500 model_failed');
 
   await page.getByLabel('Outcome').selectOption('ok');
   await page.getByRole('heading', { name: 'No query matches' }).waitFor();

@@ -55,6 +55,7 @@ export function showList(main, signal) {
   let loaded = false;
   /** Whether the store may hold older queries than are shown. */
   let hasOlder = false;
+  let limitReached = false;
   /** New while the list is paused. @type {readonly RecentQuery[]} */
   let waiting = [];
   /** Counts changes of the filters, so that no late answer to the old ones shows. */
@@ -67,6 +68,11 @@ export function showList(main, signal) {
   const pause = h('button', { class: 'pause', attrs: { type: 'button', 'aria-pressed': 'false' } }, 'Pause');
   const newer = h('button', { class: 'newer', attrs: { type: 'button' } });
   const older = h('button', { class: 'older', attrs: { type: 'button' } }, 'Show older');
+  const limited = h(
+    'p',
+    { class: 'muted', attrs: { hidden: true } },
+    'The search ended at its limit: older matches may be missing.',
+  );
   const live = h('span', { class: 'live' });
   const state = h('div', { class: 'store-state', attrs: { role: 'group', 'aria-label': 'Trace store' } });
   const tryHere = h('div', {});
@@ -75,6 +81,7 @@ export function showList(main, signal) {
     empty.hidden = !loaded || table.size() > 0;
     if (!empty.hidden) fill(empty, ...emptyText(isFiltered(filters), gatewayUrl));
     older.hidden = !hasOlder;
+    limited.hidden = !limitReached;
     newer.hidden = !paused || waiting.length === 0;
     setText(newer, `${waiting.length >= PAGE_ROWS ? `${PAGE_ROWS}+` : waiting.length} new`);
     pause.setAttribute('aria-pressed', String(paused));
@@ -101,8 +108,9 @@ export function showList(main, signal) {
   /** @param {number} [startMaxUs] @returns {Promise<RecentQuery[]>} */
   const ask = async (startMaxUs) => {
     const search = recentSearch(filters, PAGE_ROWS, startMaxUs);
-    const { queries } = await consoleJson(`/console/recent?${search}`, signal);
+    const { queries, scanLimitReached } = await consoleJson(`/console/recent?${search}`, signal);
     problem.hidden = true;
+    limitReached = scanLimitReached === true;
     return queries;
   };
 
@@ -219,6 +227,7 @@ export function showList(main, signal) {
         table.element,
         empty,
         older,
+        limited,
         state,
       ),
       h(

@@ -13,6 +13,8 @@ import { clean, clockText, dateText, durationText } from './text.js';
  * @property {string} operation
  * @property {string} outcome
  * @property {string} model
+ * @property {string} httpStatus
+ * @property {string} errorCode
  * @property {boolean} error
  * @property {number} spanCount
  * @property {number} errorSpanCount
@@ -51,6 +53,7 @@ function rowOf(query, today) {
   const model = clean(query.model === '' ? query.operation : query.model, 80);
   const duration = durationText(query.durationUs / 1000);
   const gauge = h('div', { class: 'gauge-fill' });
+  const why = outcome === 'ok' ? '' : clean(`${query.httpStatus} ${query.errorCode}`.trim(), 60);
   const isFailed = query.errorSpanCount > 0;
   const id = query.traceId.slice(0, 8);
   const href = `/trace/${encodeURIComponent(query.traceId)}#${encodeURIComponent(query.spanId)}`;
@@ -69,7 +72,11 @@ function rowOf(query, today) {
       ),
     ),
     modelCell,
-    cell('outcome', h('span', { class: `badge ${outcomeClass(outcome)}` }, clean(outcome, 40))),
+    cell(
+      'outcome',
+      h('span', { class: `badge ${outcomeClass(outcome)}` }, clean(outcome, 40)),
+      why !== '' && h('span', { class: 'why' }, ` ${why}`),
+    ),
     cell(
       'total',
       h('span', { class: 'number' }, duration),
