@@ -263,6 +263,15 @@ describe('bytes that are no proper HTTP', () => {
     expect(worker.queries.length).toBe(before);
   });
 
+  test('an empty host is none of ours, also after one that is', async () => {
+    const withHost = (host: string): string =>
+      `GET /v2 HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`;
+    expect(await exchangeBytes(withHost(''))).toMatch(/^HTTP\/1\.1 421 /);
+    expect(await exchangeBytes(withHost('localhost:1'))).toMatch(/^HTTP\/1\.1 200 /);
+    expect(await exchangeBytes(withHost(''))).toMatch(/^HTTP\/1\.1 421 /);
+    expect(await exchangeBytes(withHost('evil.example'))).toMatch(/^HTTP\/1\.1 421 /);
+  });
+
   test('a chunk of a broken size ends the connection and reaches no worker', async () => {
     const before = worker.queries.length;
     await exchangeBytes(`${HEAD}transfer-encoding: chunked\r\n\r\n5\r\nabcde\r\nXYZ\r\n`);

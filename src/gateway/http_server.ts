@@ -63,10 +63,19 @@ export function createHttpServers(deps: HttpServerDeps): () => Server {
     openExchange: (request, response) => open(request, response, performance.now(), false),
   });
 
+  /** The Host accepted last: clients send the same one again and again. */
+  let lastHost: string | null = null;
+  const hostAllowed = (host: string | undefined): boolean => {
+    if (host === lastHost) return true;
+    if (!deps.hostAllowed(host)) return false;
+    lastHost = host ?? null;
+    return true;
+  };
+
   const onRequest = (request: QueryRequest, response: ServerResponse, expects: boolean): void => {
     const startMs = performance.now();
     const exchange = isQuery(request) ? open(request, response, startMs, expects) : undefined;
-    if (!deps.hostAllowed(request.headers.host)) {
+    if (!hostAllowed(request.headers.host)) {
       if (exchange === undefined) answerRefusal(response, hostRefusal());
       else exchange.refuse(hostRefusal());
       return;
