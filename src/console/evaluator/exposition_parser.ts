@@ -92,6 +92,8 @@ export function parseExposition(text: string, limits: ParseLimits = DEFAULT_PARS
     if (samples.length >= limits.samples) {
       throw new VitrineError('payload_too_large', `the scrape has more than ${limits.samples} samples`);
     }
+    // Classic text writes a whole edge without its fraction; Prometheus 3 stores both as 1.0.
+    if (labels.le !== undefined && /^\d+$/.test(labels.le) && name.endsWith('_bucket')) labels.le += '.0';
     samples.push({ name, labels, value: number(value, line) });
   }
   return samples;

@@ -81,7 +81,7 @@ export function increaseOf(
       return groupBy(increases(moment, `${of.metric}_${of.kind}`, of.where, windowS), by, sum);
     case 'above': {
       const all = groupBy(increases(moment, `${of.metric}_count`, of.where, windowS), by, sum);
-      const edge = { label: 'le', is: 'in', values: [edgeLabel(of.edge), String(of.edge)] } as const;
+      const edge = { label: 'le', is: 'in', values: [edgeLabel(of.edge)] } as const;
       const within = groupBy(increases(moment, `${of.metric}_bucket`, [...of.where, edge], windowS), by, sum);
       return combine(all, within, (count, bucket) => count - bucket);
     }

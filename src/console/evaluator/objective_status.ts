@@ -38,7 +38,7 @@ function growthOf(of: CounterSource, grid: readonly number[], source: SampleSour
     case 'sum':
       return from(`${of.metric}_${of.kind}`);
     case 'above': {
-      const edge = { label: 'le', is: 'in', values: [edgeLabel(of.edge), String(of.edge)] } as const;
+      const edge = { label: 'le', is: 'in', values: [edgeLabel(of.edge)] } as const;
       const within = from(`${of.metric}_bucket`, [...of.where, edge]);
       return from(`${of.metric}_count`).map((count, index) => count - (within[index] as number));
     }
