@@ -69,6 +69,14 @@ export function secret(description: string): Setting<string> {
   return { ...base, secret: true };
 }
 
+/** An address with secrets in its path or query, as webhooks have them. */
+export function secretUrl(description: string): Setting<string> {
+  const base = define('', description, 'an address such as https://hooks.example/path', (value: string) =>
+    value === '' || (/^https?:\/\/[^\s#@]{1,2000}$/.test(value) && URL.canParse(value)) ? value : undefined,
+  );
+  return { ...base, secret: true };
+}
+
 /** Comma-separated; blanks around items are dropped, empty items too. At most 256 items. */
 export function list(
   fallback: readonly string[],

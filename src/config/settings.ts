@@ -3,7 +3,7 @@
  * variables are read in otel.ts and mean what OpenTelemetry's specification says.
  */
 import { availableParallelism } from 'node:os';
-import { choice, flag, integer, list, ratio, type Setting, secret, text } from './setting.ts';
+import { choice, flag, integer, list, ratio, type Setting, secret, secretUrl, text } from './setting.ts';
 
 const MIB = 1024 * 1024;
 const DAY_S = 86_400;
@@ -96,6 +96,11 @@ const SETTINGS = {
       65_536,
       'Most rows of one query for a model without a batch limit; beyond it 400.',
     ),
+    gpuMetrics: choice(
+      'auto',
+      ['auto', 'on', 'off'],
+      'Whether worker 1 reads the GPUs of its machine: auto where there is an NVIDIA driver; on looks by all means, and warns when there is none.',
+    ),
   },
   console: {
     enabled: flag(
@@ -133,6 +138,31 @@ const SETTINGS = {
     ),
     scrapeIntervalS: integer(15, 1, 60, 'How often processes are scraped, in seconds.'),
     evaluationIntervalS: integer(15, 1, 60, 'How often alerts are evaluated, in seconds.'),
+    publicUrl: text(
+      '',
+      'Address of the page as others reach it, for links in messages. Empty: the address that it listens on.',
+    ),
+    alertWebhookUrl: secretUrl('Where messages of alerts are posted. Empty: nobody is told.'),
+    alertWebhookFormat: choice(
+      'slack',
+      ['slack', 'alertmanager'],
+      "Body of these messages: Slack's, or that of Alertmanager's webhooks, version 4.",
+    ),
+    alertGroupWaitS: integer(
+      30,
+      0,
+      3600,
+      'How long the first alert of a group waits for others, in seconds.',
+    ),
+    alertGroupIntervalS: integer(300, 1, 86_400, 'Least time between two messages of one group, in seconds.'),
+    alertRepeatIntervalS: integer(
+      10_800,
+      1,
+      2_592_000,
+      'After so long a group that still fires is told again, in seconds.',
+    ),
+    deadManUrl: secretUrl("Pinged while alerting works: a dead man's switch. Empty: none."),
+    deadManIntervalS: integer(60, 1, 86_400, 'How often it is pinged, in seconds.'),
   },
   slo: {
     path: text(

@@ -21,6 +21,7 @@ const OPTIONS: ConsoleOptions = {
   otlpBodyLimitBytes: 1024 ** 2,
   gatewayUrl: 'http://localhost:8000',
   allowedHosts: ['console.example'],
+  publicUrl: '',
   version: '1.2.3',
 };
 

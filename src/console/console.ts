@@ -15,6 +15,7 @@ import { createTraceStoreClient } from '../traces/store_client.ts';
 import { createAlertRoutes } from './alert_routes.ts';
 import { observeConsole } from './console_metrics.ts';
 import { type AlertOptions, openEvaluator } from './evaluator/open_evaluator.ts';
+import { type NotifierOptions, openNotifier } from './notifier/open_notifier.ts';
 import { createQueryServer } from './query_server.ts';
 import { createSessions } from './session.ts';
 
@@ -30,8 +31,10 @@ export interface ConsoleOptions {
   readonly gatewayUrl: string;
   readonly allowedHosts: readonly string[];
   readonly version: string;
-  /** Undefined: no evaluator. */
-  readonly alerts?: AlertOptions;
+  /** Undefined: no evaluator, and nobody is told of anything. */
+  readonly alerts?: AlertOptions & { readonly notifier: Omit<NotifierOptions, 'tracesPath' | 'consoleUrl'> };
+  /** Address of the page as others reach it; empty: the one that it listens on. */
+  readonly publicUrl: string;
 }
 
 export interface ConsoleDeps {
@@ -79,11 +82,26 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   const evaluator =
     options.alerts &&
     opened.use(openEvaluator({ telemetry, store }, { ...options.alerts, consoleToken: options.token }));
-
-  const onLoginPath = (path: string): void => {
+  let httpPort = options.httpPort;
+  const address = (): string => {
     const host = ['0.0.0.0', '::'].includes(options.host) ? 'localhost' : options.host;
-    onLoginLink(`http://${host.includes(':') ? `[${host}]` : host}:${http.port}${path}`);
+    return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`;
   };
+  const notifier =
+    evaluator &&
+    options.alerts &&
+    opened.use(
+      openNotifier(
+        { evaluator, telemetry },
+        {
+          ...options.alerts.notifier,
+          tracesPath: options.databasePath,
+          consoleUrl: () => (options.publicUrl === '' ? address() : options.publicUrl.replace(/\/+$/, '')),
+        },
+      ),
+    );
+  const alerts = evaluator && notifier && createAlertRoutes(evaluator, notifier);
+  const onLoginPath = (path: string): void => onLoginLink(address() + path);
   const http: Listener = opened.use(
     await listenAll(
       () =>
@@ -92,7 +110,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
           telemetry,
           health,
           sessions,
-          alerts: evaluator && createAlertRoutes(evaluator),
+          alerts,
           onLoginPath,
           hostAllowed,
           gatewayUrl: options.gatewayUrl,
@@ -101,6 +119,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
       { host: options.host, port: options.httpPort, setting: 'VITRINE_CONSOLE_HTTP_PORT' },
     ),
   );
+  httpPort = http.port;
   const otlp: Listener = opened.use(
     await listenAll(
       () =>

@@ -9,7 +9,7 @@ import { hostRefusal, pageHeaders } from '../lifecycle/http_guard.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import { isJaegerPath } from '../traces/jaeger_api.ts';
 import type { TraceStoreClient } from '../traces/store_client.ts';
-import type { AlertRoutes } from './alert_routes.ts';
+import { type AlertRoutes, POST_PATH } from './alert_routes.ts';
 import { type Asset, loadAssets } from './assets.ts';
 import { readRecentParameters } from './recent_params.ts';
 import type { Sessions } from './session.ts';
@@ -36,7 +36,7 @@ interface Answer {
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 /** Addresses at which the page itself is served; the same as Jaeger's, so that one link works in both. */
-const PAGE_PATH = /^\/(?:search|trace\/[0-9a-fA-F]{1,32})?$/;
+const PAGE_PATH = /^\/(?:search|objectives|alerts(?:\/[0-9a-f]{16})?|trace\/[0-9a-fA-F]{1,32})?$/;
 
 function json(status: number, value: unknown): Answer {
   return {
@@ -96,7 +96,8 @@ export function createQueryServer(deps: QueryServerDeps): Server {
     if (!deps.hostAllowed(request.headers.host)) throw hostRefusal();
     const [path = '/', search = ''] = (request.url ?? '/').split('?', 2);
     const isRead = request.method === 'GET' || request.method === 'HEAD';
-    const isAlert = deps.alerts !== undefined && /^\/console\/(?:alerts|objectives)(?:\/|$)/.test(path);
+    const isAlert =
+      deps.alerts !== undefined && /^\/console\/(?:alerts|objectives|silences)(?:\/|$)/.test(path);
     if (!isRead && !isJaegerPath(path) && !isAlert)
       throw new VitrineError('method_not_allowed', `${path} takes GET`);
     const public_ = await open(path, request);
@@ -150,7 +151,7 @@ export function createQueryServer(deps: QueryServerDeps): Server {
       const allow =
         error.status !== 405
           ? {}
-          : { allow: (request.url ?? '').split('?')[0]?.endsWith('/acknowledge') ? 'POST' : 'GET, HEAD' };
+          : { allow: POST_PATH.test((request.url ?? '').split('?')[0] ?? '') ? 'POST' : 'GET, HEAD' };
       const refusal = json(error.status, { error: error.message });
       result = { ...refusal, headers: { ...refusal.headers, ...retry, ...allow } };
     }

@@ -405,6 +405,39 @@ export const CATALOG = {
     place: 'console',
     otelName: 'vitrine.console.store.queue.usage',
   },
+  vitrine_console_alert_messages_total: {
+    type: 'counter',
+    unit: '{message}',
+    description: 'Messages of alerts: delivered, or failed (they are tried again).',
+    attributes: ['outcome'],
+    place: 'console',
+    otelName: 'vitrine.console.alert.messages',
+  },
+  vitrine_console_alert_notices_waiting: {
+    type: 'gauge',
+    unit: '{notice}',
+    description: 'Beginnings and ends of alerts that no receiver has taken yet.',
+    attributes: [],
+    place: 'console',
+    otelName: 'vitrine.console.alert.notices.waiting',
+  },
+  vitrine_console_alert_notices_lost_total: {
+    type: 'counter',
+    unit: '{notice}',
+    description:
+      'Beginnings and ends of alerts that nobody was told, by why they were given up: age or size.',
+    attributes: ['reason'],
+    place: 'console',
+    otelName: 'vitrine.console.alert.notices.lost',
+  },
+  vitrine_console_dead_man_pings_total: {
+    type: 'counter',
+    unit: '{ping}',
+    description: "Pings of the dead man's switch: delivered or failed.",
+    attributes: ['outcome'],
+    place: 'console',
+    otelName: 'vitrine.console.dead_man.pings',
+  },
   ...HOST_METRICS,
 } as const satisfies Record<string, CatalogEntry>;
 
