@@ -8,6 +8,7 @@ import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { applyRuntimeEnvironment } from '../model/runtime_environment.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
+import { recordGpus } from '../worker/gpu_metrics.ts';
 import { createWorkerService } from '../worker/worker_service.ts';
 import { configOrExit } from './config_or_exit.ts';
 
@@ -62,6 +63,9 @@ await runService({
         },
       ),
     );
+    // One of a machine's workers; they would all read the same.
+    const look = config.worker.gpuMetrics;
+    if (index === 1 && look !== 'off' && telemetry.enabled) opened.use(recordGpus(telemetry, { look }));
     const held = opened.move();
     return {
       ports: { http: service.port },

@@ -140,6 +140,12 @@ export class Instrument<N extends MetricName, S extends Series> {
     return series;
   }
 
+  /** Ends a series whose subject is gone: it is exported no more. Whoever still holds it records into nothing. */
+  remove(labels: LabelsOf<N>): void {
+    const given = labels as Readonly<Record<string, string>>;
+    this.#series.delete(this.entry.attributes.map((attribute) => given[attribute] ?? '').join('\u0000'));
+  }
+
   all(): IterableIterator<S> {
     return this.#series.values();
   }

@@ -26,6 +26,7 @@ export const IMPORT_TABLE: Readonly<Record<string, readonly string[] | 'any'>> =
 /** Packages that one room alone may import, so that each has one place to change. */
 export const PACKAGE_OWNERS: Readonly<Record<string, string>> = {
   'onnxruntime-node': 'model',
+  koffi: 'hardware',
   'node:sqlite': 'traces',
   pino: 'telemetry',
   'pino-pretty': 'telemetry',
