@@ -1,6 +1,6 @@
 /**
- * The gateway's routes, in Express: the Open Inference Protocol v2, health, and the root. Queries come first,
- * since each layer in front of them is paid by every query.
+ * The gateway's routes, in Express: the Open Inference Protocol v2, health, and the root. Most queries never
+ * come here: see http_server.ts.
  */
 import type { IncomingMessage } from 'node:http';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';

@@ -23,6 +23,7 @@ import {
   TRACE_ID,
   WORKER_REPORT,
 } from '../contract/headers.ts';
+import type { Log } from '../contract/log.ts';
 import { parseWorkerReport } from '../contract/worker_report.ts';
 import { lingerThenCut } from '../lifecycle/linger.ts';
 import type { GatewayQuery } from '../telemetry/gateway_query.ts';
@@ -276,10 +277,12 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
         break;
       case 'garbage':
         attempt.record?.end({ outcome: 'error' }, nowMs);
-        this.#core.telemetry.log.warn('a worker sent what is no answer', {
-          worker: attempt.worker.name,
-          detail: result.detail,
-        });
+        this.#tell((log) =>
+          log.warn('a worker sent what is no answer', {
+            worker: attempt.worker.name,
+            detail: result.detail,
+          }),
+        );
         this.refuse(badWorkerAnswer());
         break;
       case 'lost':
@@ -360,7 +363,7 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
     if (this.#state === 'answering' || this.#state === 'closed') return;
     const error = asVitrineError(raw);
     if (error.code === 'internal') {
-      this.#core.telemetry.log.error('a query failed inside the gateway', { error: error.cause ?? error });
+      this.#tell((log) => log.error('a query failed inside the gateway', { error: error.cause ?? error }));
     }
     this.#stop(error.code === 'deadline_exceeded' ? 'deadline' : 'cancelled');
     this.#error = error;
@@ -431,6 +434,13 @@ export class Exchange implements Waiter<WorkerLink>, AttemptOwner, BodyOwner {
       clientGone,
       finishedMs: this.#finishedMs > 0 ? this.#finishedMs : performance.now(),
     });
+  }
+
+  /** Logs with the query's trace: the code around here runs in whichever context the event came from. */
+  #tell(write: (log: Log) => void): void {
+    const { log } = this.#core.telemetry;
+    if (this.query === undefined) write(log);
+    else this.query.run(() => write(log));
   }
 
   /** Waits, fails or crashes as a drill asks. */

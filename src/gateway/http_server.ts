@@ -1,9 +1,11 @@
 /**
  * The servers of the gateway's port. Everything that every request needs stands here, before Express: the
  * record is opened when the headers are parsed, whoever may not call is refused, and the origin's headers
- * are set.
+ * are set. Queries end here too: Express changes the prototypes of request and response, after which every
+ * access to them is slow, Node's own included (docs/adr/0020-queries-before-express.md). It has the same
+ * routes with the same handler for URLs that are written in another way.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Request, Response } from 'express';
 import { REQUEST_ID, SERVER_TIMING, TRACE_ID } from '../contract/headers.ts';
@@ -28,11 +30,12 @@ const STALLED_ANSWER_MS = 60_000;
 /** How long an idle client connection stays open; longer than load balancers keep theirs. */
 const KEEP_ALIVE_MS = 75_000;
 
-/** Whether a request is a query, by its method and URL alone. What Express's router then makes of it is its own. */
-function isQuery(request: IncomingMessage): boolean {
-  const { url } = request;
-  if (request.method !== 'POST' || url === undefined || !url.startsWith('/v2/models/')) return false;
-  return url.endsWith('/infer') || url.includes('/infer?');
+/** A query's URL as clients write it. Names with percent-encoding, and other forms, are left to Express's router. */
+const QUERY_URL = /^\/v2\/models\/([^/?%]+)(?:\/versions\/([^/?%]+))?\/infer(?:\?|$)/;
+
+/** Whether the URL may be a query's that QUERY_URL does not read. What the router then makes of it is its own. */
+function mayBeQuery(url: string): boolean {
+  return url.startsWith('/v2/models/') && (url.endsWith('/infer') || url.includes('/infer?'));
 }
 
 /** @returns a maker of servers that share one application; none listens yet */
@@ -74,21 +77,24 @@ export function createHttpServers(deps: HttpServerDeps): () => Server {
 
   const onRequest = (request: QueryRequest, response: ServerResponse, expects: boolean): void => {
     const startMs = performance.now();
-    const exchange = isQuery(request) ? open(request, response, startMs, expects) : undefined;
+    const { url = '' } = request;
+    const posted = request.method === 'POST';
+    const named = posted ? QUERY_URL.exec(url) : null;
+    const exchange =
+      named !== null || (posted && mayBeQuery(url)) ? open(request, response, startMs, expects) : undefined;
     if (!hostAllowed(request.headers.host)) {
       if (exchange === undefined) answerRefusal(response, hostRefusal());
       else exchange.refuse(hostRefusal());
       return;
     }
     if (cors.handle(request, response)) return;
-    // Express gives both their own prototypes before it uses them as such.
-    const [req, res] = [request as Request, response as Response];
-    if (exchange?.query !== undefined) {
-      exchange.query.run(() => app(req, res));
+    if (exchange !== undefined && named !== null) {
+      exchange.start(named[1] ?? '', named[2] ?? '');
       return;
     }
     if (expects && exchange === undefined) response.writeContinue();
-    app(req, res);
+    // Express gives both their own prototypes before it uses them as such.
+    app(request as Request, response as Response);
   };
 
   return () => {
