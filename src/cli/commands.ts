@@ -8,6 +8,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   trace: () => import('./trace.ts'),
   models: () => import('./models.ts'),
   load: () => import('./load.ts'),
+  alerts: () => import('./alerts.ts'),
 };
 
 /** The list that `vitrine --help` prints. */
