@@ -79,14 +79,18 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   const sessions = createSessions(options);
   const hostAllowed = createHostCheck({ allowedHosts: options.allowedHosts, listenHost: options.host });
   observeConsole(telemetry.metrics, store, receiver);
-  const evaluator =
-    options.alerts &&
-    opened.use(openEvaluator({ telemetry, store }, { ...options.alerts, consoleToken: options.token }));
   let httpPort = options.httpPort;
   const address = (): string => {
     const host = ['0.0.0.0', '::'].includes(options.host) ? 'localhost' : options.host;
     return `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}`;
   };
+  const consoleUrl = (): string =>
+    options.publicUrl === '' ? address() : options.publicUrl.replace(/\/+$/, '');
+  const evaluator =
+    options.alerts &&
+    opened.use(
+      openEvaluator({ telemetry, store }, { ...options.alerts, consoleToken: options.token, consoleUrl }),
+    );
   const notifier =
     evaluator &&
     options.alerts &&
@@ -96,7 +100,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
         {
           ...options.alerts.notifier,
           tracesPath: options.databasePath,
-          consoleUrl: () => (options.publicUrl === '' ? address() : options.publicUrl.replace(/\/+$/, '')),
+          consoleUrl,
         },
       ),
     );

@@ -5,6 +5,7 @@ import type { DecodedBatch } from './otlp_batch.ts';
 import { SeriesRegistry } from './series.ts';
 import type { Trace } from './span.ts';
 import { SpanIndex } from './span_index.ts';
+import { QueryLedgers } from './sqlite_ledgers.ts';
 import { isDamage, isFull, openDatabase, SPANS_PER_TRACE } from './sqlite_open.ts';
 import { SpanReader } from './sqlite_reader.ts';
 import { RecentQueries } from './sqlite_recent.ts';
@@ -14,6 +15,8 @@ import { SpanWriter } from './sqlite_writer.ts';
 import type {
   Dependencies,
   InsertResult,
+  LedgerQuery,
+  LedgerResult,
   Operation,
   RecentFilters,
   RecentResult,
@@ -42,6 +45,7 @@ interface Session {
   readonly reader: SpanReader;
   readonly search: TraceSearch;
   readonly recent: RecentQueries;
+  readonly ledgers: QueryLedgers;
   readonly retention: Retention;
 }
 
@@ -138,6 +142,10 @@ class SqliteTraceStore implements TraceStore {
     return this.read(({ search }) => search.search(query));
   }
 
+  ledgers(query: LedgerQuery): LedgerResult {
+    return this.read(({ ledgers }) => ledgers.ledgers(query));
+  }
+
   recent(limit: number, filters: RecentFilters): RecentResult {
     return this.read(({ recent }) => recent.recent(limit, filters));
   }
@@ -216,6 +224,7 @@ class SqliteTraceStore implements TraceStore {
         reader,
         search: new TraceSearch(registry, index, reader, this.options),
         recent: new RecentQueries(database, registry, reader, index, this.options),
+        ledgers: new QueryLedgers(registry, index, reader, this.options),
         retention: new Retention(database, this.options),
       };
       return this.session;

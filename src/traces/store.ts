@@ -104,6 +104,41 @@ export interface RecentResult {
   readonly scanLimitReached: boolean;
 }
 
+/** Which queries' ledgers are asked for. */
+export interface LedgerQuery {
+  /** Inclusive bounds of a query's start. */
+  readonly startMinUs: number;
+  readonly startMaxUs: number;
+  readonly model?: string;
+  /** At most this many, and never more than 1,000; of more an even sample over the range. */
+  readonly limit: number;
+}
+
+/** Where one query spent its time, as its gateway's span tells. */
+export interface QueryRecord {
+  readonly traceId: string;
+  readonly startUs: number;
+  readonly totalMs: number;
+  readonly unattributedMs: number;
+  /** By name of the stage; stages that did not happen are absent. */
+  readonly stagesMs: Readonly<Record<string, number>>;
+  readonly model: string;
+  readonly version: string;
+  readonly outcome: string;
+  readonly errorCode: string;
+  /** Of the last attempt; empty when none is held. */
+  readonly worker: string;
+}
+
+export interface LedgerResult {
+  /** Newest first. */
+  readonly queries: readonly QueryRecord[];
+  /** Queries of the range that were found, of which `queries` is a sample. */
+  readonly matched: number;
+  /** True when the scan limit ended the search: older queries of the range were not looked at. */
+  readonly scanLimitReached: boolean;
+}
+
 export interface Evicted {
   traces: number;
   spans: number;
@@ -167,6 +202,7 @@ export interface TraceStore extends Disposable {
   trace(traceId: string): Trace | undefined;
   search(query: TraceQuery): SearchResult;
   recent(limit: number, filters: RecentFilters): RecentResult;
+  ledgers(query: LedgerQuery): LedgerResult;
   /** Calls between services, from spans that started in the range (microseconds, inclusive), newest arrivals first. */
   dependencies(startMinUs: number, startMaxUs: number): Dependencies;
   /**

@@ -12,6 +12,8 @@ import type { Trace } from './span.ts';
 import {
   DEFAULT_STORE_OPTIONS,
   type InsertResult,
+  type LedgerQuery,
+  type LedgerResult,
   type RecentFilters,
   type RecentResult,
   type StoreStats,
@@ -72,6 +74,7 @@ export interface TraceStoreClient extends AsyncDisposable {
   /** @param traceId 32 lower-case hex digits */
   trace(traceId: string): Promise<Trace | undefined>;
   recent(limit: number, filters?: RecentFilters): Promise<RecentResult>;
+  ledgers(query: LedgerQuery): Promise<LedgerResult>;
   stats(): Promise<StoreStats>;
   clientStats(): StoreClientStats;
 }
@@ -165,6 +168,10 @@ class ThreadedStoreClient implements TraceStoreClient {
 
   recent(limit: number, filters: RecentFilters = {}): Promise<RecentResult> {
     return this.ask('recent', { limit, filters });
+  }
+
+  ledgers(query: LedgerQuery): Promise<LedgerResult> {
+    return this.ask('ledgers', query);
   }
 
   stats(): Promise<StoreStats> {

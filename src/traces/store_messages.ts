@@ -6,7 +6,15 @@
 import type { ErrorCode } from '../contract/errors.ts';
 import type { OtlpLimits } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
-import type { InsertResult, RecentFilters, RecentResult, StoreStats, TraceStoreOptions } from './store.ts';
+import type {
+  InsertResult,
+  LedgerQuery,
+  LedgerResult,
+  RecentFilters,
+  RecentResult,
+  StoreStats,
+  TraceStoreOptions,
+} from './store.ts';
 
 /** `workerData` of the thread. */
 export interface StoreThreadData {
@@ -39,6 +47,7 @@ export interface StoreCalls {
   query: { input: QueryRequest; output: QueryResponse };
   trace: { input: { traceId: string }; output: Trace | undefined };
   recent: { input: { limit: number; filters: RecentFilters }; output: RecentResult };
+  ledgers: { input: LedgerQuery; output: LedgerResult };
   stats: { input: Record<string, never>; output: StoreStats };
 }
 

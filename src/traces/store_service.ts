@@ -73,6 +73,9 @@ export class StoreService {
         this.answer(message.id, () => this.done(message.id, this.store.recent(limit, filters)));
         return;
       }
+      case 'ledgers':
+        this.answer(message.id, () => this.done(message.id, this.store.ledgers(message.input)));
+        return;
       case 'stats':
         this.answer(message.id, () => this.done(message.id, this.store.stats()));
         return;

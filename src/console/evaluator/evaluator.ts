@@ -8,6 +8,7 @@ import type { Log } from '../../contract/log.ts';
 import type { EvaluatorPlan } from '../../slo/evaluator_plan.ts';
 import type { AlertArchive } from './alert_archive.ts';
 import { AlertEngine } from './alert_engine.ts';
+import { circumstanceNeeds } from './circumstances.ts';
 import type { SampleArchive } from './sample_archive.ts';
 import { SampleStore, SERIES_LIMIT } from './sample_store.ts';
 import { createScraper, SCRAPE_BODY_LIMIT_BYTES, type ScraperStats } from './scraper.ts';
@@ -58,7 +59,7 @@ const SCRAPE_TIMEOUT_SHARE = 0.6;
 export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions): Evaluator {
   const { plan, log, archives, clock = SYSTEM_CLOCK } = deps;
   const samples = new SampleStore({
-    needs: plan.needs,
+    needs: [...plan.needs, ...circumstanceNeeds(plan.timeScale, plan.scrapeIntervalS)],
     timeScale: plan.timeScale,
     seriesLimit: SERIES_LIMIT,
   });

@@ -101,6 +101,8 @@ export function openEvaluatorDatabase(
       return failedWrites;
     },
     write(work) {
+      // What comes in late, after the end, has nowhere to go.
+      if (!database.isOpen) return false;
       try {
         database.exec('BEGIN IMMEDIATE');
         work();

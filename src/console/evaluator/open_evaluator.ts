@@ -5,6 +5,7 @@ import type { TraceStoreClient } from '../../traces/store_client.ts';
 import { createAlertArchive } from './alert_archive.ts';
 import { createEvaluator, type Evaluator } from './evaluator.ts';
 import { openEvaluatorDatabase } from './evaluator_database.ts';
+import { attachEvidence } from './evidence_attacher.ts';
 import { loadPlan, type PlanOptions } from './load_plan.ts';
 import { ARCHIVE_LIMIT_BYTES, createSampleArchive } from './sample_archive.ts';
 
@@ -19,7 +20,11 @@ export interface AlertOptions extends PlanOptions {
 /** @throws StartupError when the time scale leaves too few scrapes in a window */
 export function openEvaluator(
   deps: { readonly telemetry: Telemetry; readonly store: TraceStoreClient },
-  options: AlertOptions & { readonly consoleToken: string },
+  options: AlertOptions & {
+    readonly consoleToken: string;
+    /** Where people open this console. */
+    readonly consoleUrl: () => string;
+  },
 ): Evaluator {
   const { log } = deps.telemetry;
   const plan = loadPlan(options, log);
@@ -44,6 +49,16 @@ export function openEvaluator(
       tokens: { [SERVICE_WORKER]: options.workerSecret, [SERVICE_CONSOLE]: options.consoleToken },
     },
   );
+  attachEvidence({
+    engine: evaluator.engine,
+    log,
+    sources: (atMs) => ({
+      ledgers: (query) => deps.store.ledgers(query),
+      moment: { source: evaluator.samples, timeMs: atMs, lookbackMs: plan.lookbackS * 1000 },
+      timeScale: plan.timeScale,
+      traceUrl: (traceId) => `${options.consoleUrl()}/trace/${traceId}`,
+    }),
+  });
   return {
     ...evaluator,
     async [Symbol.asyncDispose]() {
