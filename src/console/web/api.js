@@ -71,6 +71,25 @@ export async function consoleJson(path, signal) {
 }
 
 /**
+ * Says something to the console that changes its state.
+ * @param {string} path
+ * @param {object} body
+ * @param {AbortSignal} signal
+ * @returns {Promise<any>}
+ */
+export async function consolePost(path, body, signal) {
+  const answer = await ask(path, {
+    signal,
+    who: 'The console',
+    whenSilent: 'Is it running? It is part of npm start.',
+    method: 'POST',
+    body: JSON.stringify(body),
+    headers: { 'content-type': 'application/json', 'x-vitrine-request': '1' },
+  });
+  return answer.body;
+}
+
+/**
  * @param {string} gatewayUrl
  * @param {string} path
  * @param {AbortSignal} signal

@@ -1,6 +1,8 @@
 /** The page: which view an address shows, and moving between them. */
+import { showAlert, showAlerts } from './alerts_view.js';
 import { fill, h } from './dom.js';
 import { showList } from './list_view.js';
+import { showObjectives } from './objectives_view.js';
 import { showTrace } from './trace_view.js';
 
 const main = /** @type {HTMLElement} */ (document.getElementById('main'));
@@ -15,6 +17,20 @@ function traceIdOf(path) {
   return /^\/trace\/([0-9a-fA-F]{1,32})$/.exec(path)?.[1];
 }
 
+/** @param {string} path */
+function alertOf(path) {
+  return /^\/alerts\/([0-9a-f]{16})$/.exec(path)?.[1];
+}
+
+/** Whether the page has a view at this address. @param {string} path */
+function isView(path) {
+  return (
+    ['/', '/search', '/alerts', '/objectives'].includes(path) ||
+    traceIdOf(path) !== undefined ||
+    alertOf(path) !== undefined
+  );
+}
+
 /** Shows the address that the browser is at. @param {boolean} moved false when the page has just been opened */
 function show(moved) {
   view.abort();
@@ -22,8 +38,12 @@ function show(moved) {
   shownPath = location.pathname;
   fill(main);
   const traceId = traceIdOf(shownPath);
-  if (traceId === undefined) showList(main, view.signal);
-  else showTrace(main, traceId, view.signal);
+  const fingerprint = alertOf(shownPath);
+  if (traceId !== undefined) showTrace(main, traceId, view.signal);
+  else if (fingerprint !== undefined) showAlert(main, fingerprint, view.signal);
+  else if (shownPath === '/alerts') showAlerts(main, view.signal);
+  else if (shownPath === '/objectives') showObjectives(main, view.signal);
+  else showList(main, view.signal);
   if (!moved) return;
   main.focus({ preventScroll: true });
   scrollTo(0, 0);
@@ -33,7 +53,7 @@ document.addEventListener('click', (event) => {
   if (event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const link = event.target instanceof Element ? event.target.closest('a') : null;
   if (link === null || link.target !== '' || link.origin !== location.origin) return;
-  if (link.pathname !== '/' && traceIdOf(link.pathname) === undefined) return;
+  if (link.pathname === '/search' || !isView(link.pathname)) return;
   if (link.getAttribute('href')?.startsWith('#')) return;
   event.preventDefault();
   history.pushState(null, '', link.href);
@@ -59,7 +79,7 @@ lookup.addEventListener('submit', (event) => {
 });
 lookupId.addEventListener('input', () => lookupId.setCustomValidity(''));
 
-if (!['/', '/search'].includes(location.pathname) && traceIdOf(location.pathname) === undefined) {
+if (!isView(location.pathname)) {
   fill(main, h('p', {}, 'There is no such page.'));
 } else {
   show(false);
