@@ -1,10 +1,10 @@
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { NvmlReplay } from '../../test/fixtures/nvml_replay.ts';
 import { toldLog } from '../../test/fixtures/told_log.ts';
 import { openGpuReader } from './gpu_reader.ts';
 import type { GpuReading } from './gpu_reading.ts';
 import type { NvidiaSmi } from './nvidia_smi.ts';
-import { type NvmlLibrary, NvmlUnavailable } from './nvml_library.ts';
+import { type NvmlFunction, type NvmlLibrary, NvmlUnavailable } from './nvml_library.ts';
 
 const LINE: GpuReading = { id: 'GPU-1', model: 'x', state: 'ok', values: { powerWatts: 1 } };
 const never = (): never => {
@@ -45,9 +45,6 @@ test('NVML where it answers: looked at again and again, one look at a time, shut
   expect(reader.read().map(({ values }) => values.utilizationRatio)).toEqual([0.55, 0]);
   await reader[Symbol.asyncDispose]();
   expect(replay.count('nvmlShutdown')).toBe(1);
-  const asked = replay.count('nvmlDeviceGetTemperature');
-  await new Promise(setImmediate);
-  expect(replay.count('nvmlDeviceGetTemperature')).toBe(asked);
   expect(reader.read()).toEqual([]);
   expect(log.told).toContain('info: GPUs are read');
 });
@@ -78,19 +75,36 @@ test('neither: no GPU, which only someone who asked for one is told', async () =
 });
 
 test('a driver that is not loaded is no GPU, and nvidia-smi is not asked for the same', async () => {
+  const log = toldLog();
   await using reader = openGpuReader(
-    { log: toldLog(), nvml: async () => new NvmlReplay('no_driver'), smi: never },
+    { log, nvml: async () => new NvmlReplay('no_driver'), smi: never },
     { look: 'on' },
   );
   expect(await reader.searched).toBe('none');
+  expect(log.told).toEqual(['debug: NVML does not start', 'warn: no GPU was found']);
+});
+
+test('a driver without a GPU is no GPU, and is shut down all the same', async () => {
+  const replay = new NvmlReplay('idle');
+  const nvml = {
+    call: async (name: NvmlFunction, subject?: number | bigint) =>
+      name === 'nvmlDeviceGetCount_v2' ? { code: 0, value: 0 } : replay.call(name, subject),
+  } as NvmlLibrary;
+  const reader = openGpuReader({ log: toldLog(), nvml: async () => nvml, smi: never }, { look: 'on' });
+  expect(await reader.searched).toBe('none');
+  await reader[Symbol.asyncDispose]();
+  expect(replay.count('nvmlShutdown')).toBe(1);
 });
 
 test('auto loads nothing where the machine shows no driver', async () => {
+  const log = toldLog();
   await using reader = openGpuReader(
-    { log: toldLog(), nvml: never, smi: never, driverPresent: () => false },
+    { log, nvml: never, smi: never, driverPresent: () => false },
     { look: 'auto' },
   );
   expect(await reader.searched).toBe('none');
+  // Being asked would have been told.
+  expect(log.told).toEqual([]);
 });
 
 test('a call that fails altogether is told, and does not end the looking', async () => {
@@ -123,6 +137,33 @@ test('a driver that never comes back does not hold up the end', async () => {
   await reader[Symbol.asyncDispose]();
   expect(log.told).toContain('warn: the GPU driver does not answer; it is left as it is');
   expect(replay.count('nvmlShutdown')).toBe(0);
+});
+
+test('closed in the middle of a look: the look ends, and no other follows', async () => {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  try {
+    const replay = new NvmlReplay('idle');
+    const asked = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const nvml: NvmlLibrary = {
+      call: async (name, subject) => {
+        if (name === 'nvmlDeviceGetPowerUsage') {
+          asked.resolve();
+          await go.promise;
+        }
+        return replay.call(name, subject);
+      },
+    };
+    const reader = openGpuReader({ log: toldLog(), nvml: async () => nvml, smi: never }, { look: 'on' });
+    await asked.promise;
+    const closed = reader[Symbol.asyncDispose]();
+    go.resolve();
+    await closed;
+    expect(replay.count('nvmlShutdown')).toBe(1);
+    expect(vi.getTimerCount()).toBe(0);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test('closed while it still looks for nvidia-smi', async () => {
