@@ -1,5 +1,7 @@
 /** What every query at the gateway shares. */
+import type { LogFields } from '../contract/log.ts';
 import type { FaultReader } from '../lifecycle/faults.ts';
+import type { GatewayQuery } from '../telemetry/gateway_query.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Admission } from './admission.ts';
 import type { Verdict } from './discovery.ts';
@@ -20,6 +22,13 @@ export interface GatewayCore {
   readonly faults: FaultReader | undefined;
   /** Looks at a worker whose connection broke. */
   readonly check: (worker: WorkerLink) => Promise<Verdict>;
+  /** Logs with the query's trace: a query's code runs in whichever context the event came from. */
+  readonly tell: (
+    query: GatewayQuery | undefined,
+    level: 'warn' | 'error',
+    message: string,
+    fields: LogFields,
+  ) => void;
   /** Headers of every call to a worker, flat: name, value, ... */
   readonly workerHeaders: readonly string[];
   /** The process is on its way out: every answer is the last on its connection. */

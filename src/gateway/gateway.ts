@@ -73,6 +73,10 @@ export async function createGateway(deps: GatewayDeps, options: GatewayOptions):
     quarantine,
     faults: deps.faults,
     check: (worker) => discovery.check(worker),
+    tell: (query, level, message, fields) => {
+      if (query === undefined) telemetry.log[level](message, fields);
+      else query.run(() => telemetry.log[level](message, fields));
+    },
     workerHeaders,
     draining: () => draining,
   };

@@ -42,7 +42,7 @@ const STATE_RANK: Readonly<Record<ModelState, number>> = {
 };
 
 /** Ascending by number, then by text: versions are positive integers. */
-export function compareVersions(a: string, b: string): number {
+function compareVersions(a: string, b: string): number {
   return Number(a) - Number(b) || (a < b ? -1 : a > b ? 1 : 0);
 }
 

@@ -7,7 +7,7 @@ import type { IndexedWorker, ModelRoute, ModelTable } from './model_table.ts';
 const LISTED_LIMIT = 20;
 const QUOTED_LIMIT_CHARS = 100;
 /** Overload passes as fast as queries do; a second is long enough not to come back into it. */
-export const OVERLOAD_RETRY_S = 1;
+const OVERLOAD_RETRY_S = 1;
 
 function quote(text: string): string {
   return JSON.stringify(text.length > QUOTED_LIMIT_CHARS ? `${text.slice(0, QUOTED_LIMIT_CHARS)}...` : text);
@@ -48,7 +48,7 @@ export function unknownName<W extends IndexedWorker>(
   );
 }
 
-export function modelNotReady(route: ModelRoute): VitrineError {
+function modelNotReady(route: ModelRoute): VitrineError {
   const what = `model ${quote(route.name)}${route.version === '' ? '' : ` version ${route.version}`}`;
   return new VitrineError(
     'model_not_ready',
