@@ -6,6 +6,7 @@
  * unit, so that a collector translates it to the same name.
  */
 import type { CatalogEntry, MetricType } from './catalog_entry.ts';
+import { EVALUATOR_METRICS } from './catalog_evaluator.ts';
 import { HOST_METRICS } from './catalog_host.ts';
 
 export type { CatalogEntry, MetricPlace } from './catalog_entry.ts';
@@ -438,6 +439,7 @@ export const CATALOG = {
     place: 'console',
     otelName: 'vitrine.console.dead_man.pings',
   },
+  ...EVALUATOR_METRICS,
   ...HOST_METRICS,
 } as const satisfies Record<string, CatalogEntry>;
 

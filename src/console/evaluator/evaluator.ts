@@ -36,7 +36,6 @@ export interface EvaluatorOptions {
 export interface EvaluatorStats {
   readonly scraper: ScraperStats;
   readonly series: number;
-  readonly samples: number;
   readonly droppedSamples: number;
   /** How long the last evaluation of all rules took. */
   readonly lastEvaluationMs: number;
@@ -123,7 +122,6 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
     stats: () => ({
       scraper: scraper.stats(),
       series: samples.seriesCount,
-      samples: samples.sampleCount,
       droppedSamples: samples.droppedSamples,
       lastEvaluationMs,
       clockJumps,

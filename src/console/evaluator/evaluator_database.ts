@@ -52,6 +52,9 @@ export interface EvaluatorDatabaseOptions {
 /** How long a statement waits for a lock that another process holds: it holds up the console. */
 const BUSY_TIMEOUT_MS = 100;
 
+/** Without a refusal for so long, the trouble is over. */
+const QUIET_MS = 60_000;
+
 function open({ path, maxPageCount }: EvaluatorDatabaseOptions): DatabaseSync {
   const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
   try {
@@ -95,6 +98,7 @@ export function openEvaluatorDatabase(
   }
   let failedWrites = 0;
   let failing = false;
+  let failedAtMs = 0;
   return {
     database,
     get failedWrites() {
@@ -107,8 +111,11 @@ export function openEvaluatorDatabase(
         database.exec('BEGIN IMMEDIATE');
         work();
         database.exec('COMMIT');
-        if (failing) options.onNotice("the evaluator's database can write again");
-        failing = false;
+        // Small writes may go through while large ones do not: only a quiet time is told.
+        if (failing && performance.now() - failedAtMs > QUIET_MS) {
+          failing = false;
+          options.onNotice("the evaluator's database can write again");
+        }
         return true;
       } catch (error) {
         failedWrites += 1;
@@ -119,6 +126,7 @@ export function openEvaluatorDatabase(
           );
         }
         failing = true;
+        failedAtMs = performance.now();
         return false;
       }
     },

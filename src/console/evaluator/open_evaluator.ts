@@ -5,6 +5,7 @@ import type { TraceStoreClient } from '../../traces/store_client.ts';
 import { createAlertArchive } from './alert_archive.ts';
 import { createEvaluator, type Evaluator } from './evaluator.ts';
 import { openEvaluatorDatabase } from './evaluator_database.ts';
+import { observeEvaluator } from './evaluator_metrics.ts';
 import { attachEvidence } from './evidence_attacher.ts';
 import { loadPlan, type PlanOptions } from './load_plan.ts';
 import { ARCHIVE_LIMIT_BYTES, createSampleArchive } from './sample_archive.ts';
@@ -49,6 +50,7 @@ export function openEvaluator(
       tokens: { [SERVICE_WORKER]: options.workerSecret, [SERVICE_CONSOLE]: options.consoleToken },
     },
   );
+  observeEvaluator(deps.telemetry.metrics, evaluator, () => database?.failedWrites ?? 0);
   attachEvidence({
     engine: evaluator.engine,
     log,

@@ -145,10 +145,6 @@ export class SampleSeries {
     return this.#lastMs;
   }
 
-  get sampleCount(): number {
-    return this.#columns.reduce((sum, column) => sum + column.count, 0);
-  }
-
   /** The samples in (fromMs, toMs], from the finest step that still reaches back to fromMs at nowMs. */
   window(fromMs: number, toMs: number, nowMs: number): Samples {
     const column =

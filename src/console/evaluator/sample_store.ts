@@ -76,12 +76,6 @@ export class SampleStore implements SampleSource {
     return this.#count;
   }
 
-  get sampleCount(): number {
-    let count = 0;
-    for (const { series } of this.all()) count += series.sampleCount;
-    return count;
-  }
-
   select(sampleName: string, where: Selection): readonly SampleSeries[] {
     const series = this.#byName.get(sampleName);
     if (series === undefined) return [];

@@ -53,7 +53,7 @@ function get(url: string, options: GetOptions): Promise<string> {
       let bytes = 0;
       response.on('data', (chunk: Buffer) => {
         bytes += chunk.length;
-        if (bytes > bodyLimitBytes) call.destroy(new Error('the scrape is too large'));
+        if (bytes > bodyLimitBytes) giveUp('the scrape is too large');
         else chunks.push(chunk);
       });
       response.on('error', reject);
@@ -62,7 +62,12 @@ function get(url: string, options: GetOptions): Promise<string> {
         else reject(new Error(`HTTP ${response.statusCode}`));
       });
     });
-    const deadline = setTimeout(() => call.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+    /** Without an error of its own: whoever would get that depends on how far the call is. */
+    const giveUp = (reason: string): void => {
+      reject(new Error(reason));
+      call.destroy();
+    };
+    const deadline = setTimeout(() => giveUp(`no answer within ${timeoutMs} ms`), timeoutMs);
     call.on('error', reject);
     call.on('close', () => clearTimeout(deadline));
     call.end();

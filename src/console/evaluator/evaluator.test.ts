@@ -1,0 +1,254 @@
+/** Scrapes over real connections, with a clock of the test's own where time matters. */
+
+import { once } from 'node:events';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { afterEach, describe, expect, test } from 'vitest';
+import type { AlertInstance } from '../../contract/alerts.ts';
+import type { Log } from '../../contract/log.ts';
+import { compileEvaluatorPlan } from '../../slo/compile_evaluator.ts';
+import type { QueryRecord } from '../../traces/store.ts';
+import { createEvaluator } from './evaluator.ts';
+import { attachEvidence } from './evidence_attacher.ts';
+import { createScraper } from './scraper.ts';
+import { storeOf, T0_MS } from './series_for_tests.ts';
+import { createJumpDetector } from './ticker.ts';
+
+const LOG: Log = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) {
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+type Answer = (path: string, response: ServerResponse, token: string | undefined) => void;
+
+async function serve(answer: Answer): Promise<string> {
+  const server = createServer((request, response) =>
+    answer(request.url ?? '', response, request.headers.authorization),
+  ).listen(0, '127.0.0.1');
+  servers.push(server);
+  await once(server, 'listening');
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+function listed(address: string, ...instances: readonly string[]): string {
+  return JSON.stringify(
+    instances.map((instance) => ({ targets: [address], labels: { job: 'vitrine-worker', instance } })),
+  );
+}
+
+describe('scrapes', () => {
+  const NAME = 'inference_queue_requests';
+  const scraperOf = (store = storeOf(['up', NAME]), timeoutMs = 5000) => {
+    let atMs = T0_MS;
+    const scraper = createScraper(
+      { store, log: LOG, nowMs: () => (atMs += 1000) },
+      { timeoutMs, bodyLimitBytes: 10_000, tokens: { 'vitrine-worker': 'secret-of-workers' } },
+    );
+    const read = (name: string) =>
+      store
+        .select(name, [])
+        .map((series) => [series.labels.instance, series.at(atMs + 1, 300_000, store.nowMs)]);
+    return { scraper, store, read };
+  };
+
+  test('what is listed is scraped, with the secret of its job; what fails is down', async () => {
+    const tokens = new Set<string | undefined>();
+    let body = `${NAME} 5\n`;
+    let status = 200;
+    const address = await serve((path, response, token) => {
+      if (path === '/metrics') tokens.add(token);
+      response.statusCode = path === '/metrics' ? status : 200;
+      response.end(path === '/metrics' ? body : listed(address, 'worker-1'));
+    });
+    const { scraper, read } = scraperOf();
+    scraper.setDiscoveryUrls([`http://${address}/metrics/targets`]);
+    await scraper.scrape();
+    expect([read(NAME), read('up')]).toEqual([[['worker-1', 5]], [['worker-1', 1]]]);
+    expect(tokens).toEqual(new Set(['Bearer secret-of-workers']));
+    for (const [text, code] of [
+      ['no metrics at all', 200],
+      [`${NAME} 5\n`, 500],
+      ['x'.repeat(20_000), 200],
+    ] as const) {
+      [body, status] = [text, code];
+      await scraper.scrape();
+      expect([read(NAME), read('up')], text.slice(0, 20)).toEqual([
+        [['worker-1', undefined]],
+        [['worker-1', 0]],
+      ]);
+    }
+    expect(scraper.stats()).toMatchObject({ scrapes: 4, failures: 3, targets: 1 });
+  });
+
+  test('what is no longer listed has ended; a list that cannot be read keeps the last one', async () => {
+    let list: string | undefined;
+    const address = await serve((path, response) => {
+      if (path === '/metrics') return response.end(`${NAME} 5\n`);
+      if (list === undefined) response.statusCode = 500;
+      return response.end(list);
+    });
+    const { scraper, read } = scraperOf();
+    scraper.setDiscoveryUrls([`http://${address}/metrics/targets`]);
+    list = listed(address, 'worker-1', 'worker-2');
+    await scraper.scrape();
+    list = undefined;
+    await scraper.scrape();
+    expect(read('up')).toEqual([
+      ['worker-1', 1],
+      ['worker-2', 1],
+    ]);
+    list = listed(address, 'worker-2');
+    await scraper.scrape();
+    expect(read('up')).toEqual([
+      ['worker-1', undefined],
+      ['worker-2', 1],
+    ]);
+  });
+
+  test('a target that does not answer in time is down, and rounds never overlap', async () => {
+    const held: ServerResponse[] = [];
+    const address = await serve((path, response) => {
+      if (path === '/metrics') held.push(response);
+      else response.end(listed(address, 'worker-1'));
+    });
+    const { scraper, read } = scraperOf(undefined, 100);
+    scraper.setDiscoveryUrls([`http://${address}/metrics/targets`]);
+    await Promise.all([scraper.scrape(), scraper.scrape(), scraper.scrape()]);
+    expect(read('up')).toEqual([['worker-1', 0]]);
+    expect(scraper.stats()).toMatchObject({ scrapes: 1, failures: 1, skippedRounds: 2 });
+    expect(held).toHaveLength(1);
+  });
+});
+
+test('a clock that was set is told from time that passed', () => {
+  const now = { wall: 1e12, monotonic: 0 };
+  const jumped = createJumpDetector({ wallMs: () => now.wall, monotonicMs: () => now.monotonic });
+  const pass = (wallMs: number, monotonicMs: number): number => {
+    now.wall += wallMs;
+    now.monotonic += monotonicMs;
+    return jumped();
+  };
+  expect(pass(15_000, 15_000)).toBe(0);
+  expect(pass(15_300, 15_000)).toBe(0);
+  expect(pass(-3_585_000, 15_000)).toBe(-3_600_000);
+  expect(pass(15_000, 15_000)).toBe(0);
+  expect(pass(3_615_000, 15_000)).toBe(3_600_000);
+});
+
+describe('the whole evaluator at a time scale', () => {
+  const plan = compileEvaluatorPlan([], {
+    timeScale: 60,
+    links: { runbooks: 'runbooks', dashboards: 'http://localhost:3000' },
+  });
+
+  /** Resolves when the alert of that name does that. */
+  function change(
+    evaluator: ReturnType<typeof createEvaluator>,
+    name: string,
+    kind: string,
+  ): Promise<AlertInstance> {
+    return new Promise((resolve) => {
+      evaluator.engine.onChange((instance, event) => {
+        if (instance.name === name && event.kind === kind) resolve(instance);
+      });
+    });
+  }
+
+  const START = Math.floor(Date.now() / 1000);
+
+  test('a model that cannot be loaded is told, and that it can again, with the store of traces silent', async () => {
+    let broken = 1;
+    const address = await serve((path, response) => {
+      if (path !== '/metrics') return response.end(listed(address, 'worker-1'));
+      return response.end(
+        `inference_repository_models{model="m",version="1",state="UNAVAILABLE"} ${broken}\nprocess_uptime_seconds ${Date.now() / 1000 - START}\n`,
+      );
+    });
+    await using evaluator = createEvaluator(
+      { plan, log: LOG, archives: undefined },
+      { discoveryUrls: [`http://${address}/metrics/targets`], tokens: {} },
+    );
+    const firing = change(evaluator, 'VitrineModelNotLoaded', 'firing');
+    const resolved = change(evaluator, 'VitrineModelNotLoaded', 'resolved');
+    expect((await firing).annotations.summary).toBe('m version 1 cannot be loaded');
+    broken = 0;
+    expect((await resolved).state).toBe('resolved');
+  });
+
+  const record = (startMs: number, slow: boolean, index: number): QueryRecord => ({
+    traceId: index.toString(16).padStart(32, '0'),
+    startUs: startMs * 1000,
+    totalMs: slow ? 260 : 12,
+    unattributedMs: 0.1,
+    stagesMs: { receive: 1, queue: 1, compute: slow ? 255 : 8 + (index % 3), respond: 1 },
+    model: 'm',
+    version: '1',
+    outcome: 'ok',
+    errorCode: '',
+    worker: index % 2 === 0 ? 'worker-1' : 'worker-2',
+  });
+
+  /** A queue that has been long for a while fires at once; evidence comes from ledgers. */
+  async function withEvidence(
+    ledgers: (startMs: number, endMs: number) => Promise<readonly QueryRecord[]>,
+    deadlineMs?: number,
+  ) {
+    let uptimeS = 0;
+    let waiting = 1;
+    const address = await serve((path, response) => {
+      if (path !== '/metrics') return response.end(listed(address, 'worker-1'));
+      uptimeS += 1;
+      waiting = uptimeS < 12 ? 20 : waiting * 1.3;
+      return response.end(`inference_queue_requests{model="m"} ${waiting}\n`);
+    });
+    await using evaluator = createEvaluator(
+      { plan, log: LOG, archives: undefined },
+      { discoveryUrls: [`http://${address}/metrics/targets`], tokens: {} },
+    );
+    attachEvidence(
+      {
+        engine: evaluator.engine,
+        log: LOG,
+        sources: (atMs) => ({
+          ledgers: async ({ startMinUs, startMaxUs }) => ({
+            queries: await ledgers(startMinUs / 1000, startMaxUs / 1000),
+            matched: 0,
+            scanLimitReached: false,
+          }),
+          moment: { source: evaluator.samples, timeMs: atMs, lookbackMs: 5000 },
+          timeScale: plan.timeScale,
+          traceUrl: (traceId) => `http://console/trace/${traceId}`,
+        }),
+      },
+      deadlineMs,
+    );
+    const attached = await change(evaluator, 'VitrineQueueGrowing', 'evidence');
+    return { alert: attached, events: evaluator.engine.timeline(attached.fingerprint) };
+  }
+
+  test('an alert that fires gets its evidence: stage, place, circumstances, traces', async () => {
+    const { alert, events } = await withEvidence(async (startMs, endMs) => {
+      const isWindow = endMs > Date.now() - 1500;
+      return Array.from({ length: 200 }, (_, index) =>
+        record(startMs + ((endMs - startMs) * index) / 200, isWindow && index % 2 === 1, index),
+      );
+    });
+    expect(alert.state).toBe('firing');
+    expect(alert.evidence?.stage?.stage).toBe('compute');
+    expect(alert.evidence?.places).toContainEqual({ dimension: 'worker', values: ['worker-2'], all: false });
+    expect(alert.evidence?.circumstances.map(({ kind }) => kind)).toContain('queue');
+    expect(alert.evidence?.traces[0]?.url).toMatch(/^http:\/\/console\/trace\/[0-9a-f]{32}$/);
+    expect(alert.evidence?.traces[0]).toMatchObject({ totalMs: 258, worker: 'worker-2' });
+    expect(events.map(({ kind }) => kind)).toEqual(['pending', 'firing', 'evidence']);
+  });
+
+  test('without an answer in time the alert says so, once', async () => {
+    const { alert, events } = await withEvidence(() => new Promise(() => {}), 50);
+    expect(alert.evidence).toBeUndefined();
+    expect(events.at(-1)?.detail).toContain('within 50 ms');
+  });
+});
