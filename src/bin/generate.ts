@@ -1,8 +1,10 @@
 /** `npm run generate`: writes every generated file. A test compares them with what is committed. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { GENERATED_FILES } from './generated_files.ts';
 
 for (const [path, make] of Object.entries(GENERATED_FILES)) {
-  writeFileSync(new URL(`../../${path}`, import.meta.url), make());
+  const file = new URL(`../../${path}`, import.meta.url);
+  mkdirSync(new URL('.', file), { recursive: true });
+  writeFileSync(file, make());
   process.stdout.write(`${path}\n`);
 }

@@ -8,6 +8,8 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   trace: () => import('./trace.ts'),
   models: () => import('./models.ts'),
   load: () => import('./load.ts'),
+  slo: () => import('./slo.ts'),
+  drill: () => import('./drill.ts'),
   alerts: () => import('./alerts.ts'),
 };
 

@@ -6,7 +6,7 @@ import type { AlertRule, AnnotationTemplate, DashboardLink, ValueUnit } from './
 
 /** Where links of annotations lead; no slash at the end. */
 export interface AnnotationLinks {
-  /** Runbook pages lie at `<runbooks>/<slug>`. */
+  /** Runbook pages lie at `<runbooks>/<slug>.md`: a folder, or where it is published. */
   readonly runbooks: string;
   /** Dashboards lie at `<dashboards>/d/<uid>`. */
   readonly dashboards: string;
@@ -142,7 +142,7 @@ function annotations(
   return {
     summary: expand(rule.summary),
     description: expand(rule.description),
-    runbook_url: `${links.runbooks}/${rule.runbook}`,
+    runbook_url: `${links.runbooks}/${rule.runbook}.md`,
     dashboard_url: dashboardUrl(rule.dashboard, links, fillQuery),
   };
 }

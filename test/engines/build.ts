@@ -1,6 +1,6 @@
 /**
  * `npm run engines`: builds the engines that `npm run test:engines` needs into .engines/, from the versions that
- * go.mod beside this file pins. What is there from the same pins is kept, so only the first run takes minutes.
+ * the Go modules here pin. What is there from the same pins is kept, so only the first run takes minutes.
  */
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -8,30 +8,43 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 import { basename, join } from 'node:path';
 
-const PACKAGES = [
-  'github.com/prometheus/prometheus/cmd/promtool',
-  'github.com/prometheus/prometheus/cmd/prometheus',
-];
+/** Folder of a Go module beside this file → what is built from it. Modules are apart, so that pins do not pull at each other. */
+const MODULES: Readonly<Record<string, readonly string[]>> = {
+  '.': ['github.com/prometheus/prometheus/cmd/promtool', 'github.com/prometheus/prometheus/cmd/prometheus'],
+  alertmanager: ['github.com/prometheus/alertmanager/cmd/amtool'],
+};
 
-const source = import.meta.dirname;
-const folder = join(source, '../../.engines');
-const stamp = join(folder, 'stamp');
-const pins = createHash('sha256');
-for (const file of ['go.mod', 'go.sum']) pins.update(readFileSync(join(source, file)));
-const wanted = `${pins.digest('hex')} ${PACKAGES.join(' ')}\n`;
-const built = PACKAGES.every((name) => existsSync(join(folder, basename(name))));
+const target = join(import.meta.dirname, '../../.engines');
 
-if (built && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) {
-  process.stdout.write(`engines are built: ${PACKAGES.map((name) => basename(name)).join(', ')}\n`);
-} else {
-  process.stdout.write('building engines, which takes minutes the first time...\n');
-  mkdirSync(folder, { recursive: true });
-  // Whatever else the machine does goes first.
-  setPriority(constants.priority.PRIORITY_LOW);
-  const run = spawnSync('go', ['build', '-o', `${folder}/`, ...PACKAGES], { cwd: source, stdio: 'inherit' });
+/** Builds a module's programs unless they are there from the same pins. @returns false when that failed */
+function build(folder: string, packages: readonly string[]): boolean {
+  const source = join(import.meta.dirname, folder);
+  const names = packages.map((path) => basename(path));
+  const pins = createHash('sha256');
+  for (const file of ['go.mod', 'go.sum']) pins.update(readFileSync(join(source, file)));
+  const wanted = `${pins.digest('hex')} ${names.join(' ')}\n`;
+  const stamp = join(target, `${names.join('-')}.stamp`);
+  const built = names.every((name) => existsSync(join(target, name)));
+  if (built && existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return true;
+  process.stdout.write(`building ${names.join(', ')}: minutes, the first time...\n`);
+  const run = spawnSync('go', ['build', '-o', `${target}/`, ...packages], { cwd: source, stdio: 'inherit' });
   if (run.error !== undefined) {
     process.stderr.write(`engines need Go 1.26 or newer on the PATH: ${run.error.message}\n`);
-    process.exitCode = 1;
-  } else if (run.status === 0) writeFileSync(stamp, wanted);
-  else process.exitCode = run.status ?? 1;
+  }
+  if (run.status !== 0) return false;
+  writeFileSync(stamp, wanted);
+  return true;
 }
+
+mkdirSync(target, { recursive: true });
+// Whatever else the machine does goes first.
+setPriority(constants.priority.PRIORITY_LOW);
+const done = Object.entries(MODULES).every(([folder, packages]) => build(folder, packages));
+if (done)
+  process.stdout.write(
+    `engines are built: ${Object.values(MODULES)
+      .flat()
+      .map((path) => basename(path))
+      .join(', ')}\n`,
+  );
+else process.exitCode = 1;
