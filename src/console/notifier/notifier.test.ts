@@ -50,10 +50,7 @@ beforeEach(async () => {
 afterEach(() => opened.disposeAsync());
 
 function start({ timeoutMs = 5000, url = hook.url, engine = staged.engine } = {}): Notifier {
-  const store = openNotifierDatabase(
-    { path: join(folder, 'notifier.db'), onNotice: () => {} },
-    clock.wallMs(),
-  );
+  const store = openNotifierDatabase(join(folder, 'traces.db'), () => {}, clock.wallMs());
   const notifier = new Notifier(
     {
       engine,

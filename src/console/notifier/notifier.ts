@@ -10,14 +10,15 @@
  * What is told: pages and tickets, not `info`. Held back: alerts under a silence, symptoms of a cause that fires.
  * An alert that was told is told to be over also when a silence holds it by then. Acknowledged ones are not repeated.
  */
+
 import type { AlertEvent, AlertInstance, Silence } from '../../contract/alerts.ts';
 import type { Log } from '../../contract/log.ts';
+import type { StateDatabase } from '../../traces/state_database.ts';
 import type { AlertEngine } from '../evaluator/alert_engine.ts';
 import type { Clock } from '../evaluator/ticker.ts';
 import { backoffMs, type Group, type GroupIntervals, Groups } from './groups.ts';
 import { findInhibited } from './inhibition.ts';
 import { type GroupMessage, groupKeyOf, groupLabelsOf } from './message.ts';
-import type { NotifierDatabase } from './notifier_database.ts';
 import { type Notice, Outbox } from './outbox.ts';
 import type { Outcome, Receiver } from './receiver.ts';
 import { type SilenceRequest, Silences } from './silences.ts';
@@ -35,7 +36,7 @@ export type AlertFeed = Pick<
 
 export interface NotifierDeps {
   readonly engine: AlertFeed;
-  readonly store: NotifierDatabase;
+  readonly store: StateDatabase;
   /** Undefined: nothing is told, and nothing is kept to be told; silences and inhibition hold all the same. */
   readonly receiver: Receiver | undefined;
   readonly toBody: (message: GroupMessage) => string;

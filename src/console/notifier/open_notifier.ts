@@ -10,7 +10,7 @@ import { alertmanagerBody } from './alertmanager_body.ts';
 import { createDeadMan } from './dead_man.ts';
 import { cleanText, type GroupMessage, groupLabelsOf } from './message.ts';
 import { Notifier } from './notifier.ts';
-import { notifierPath, openNotifierDatabase } from './notifier_database.ts';
+import { openNotifierDatabase } from './notifier_database.ts';
 import { createReceiver } from './receiver.ts';
 import { slackBody } from './slack_body.ts';
 
@@ -87,10 +87,7 @@ export function openNotifier(
   const receiverAt = (url: string) =>
     url === '' ? undefined : createReceiver(url, { timeoutMs: TIMEOUT_MS, nowMs: clock.wallMs });
 
-  const store = openNotifierDatabase(
-    { path: notifierPath(options.tracesPath), onNotice: (notice) => log.warn(notice) },
-    clock.wallMs(),
-  );
+  const store = openNotifierDatabase(options.tracesPath, (notice) => log.warn(notice), clock.wallMs());
   const receiver = receiverAt(options.webhookUrl);
   const waitMs = ms(options.groupWaitS);
   const notifier = new Notifier(

@@ -7,9 +7,10 @@
  * Bounded: beyond NOTICES_LIMIT the oldest of alerts that are over go first (told ones before untold ones), then
  * the oldest of firing ones; untold ones are counted.
  */
+
 import type { AlertInstance } from '../../contract/alerts.ts';
+import type { StateDatabase } from '../../traces/state_database.ts';
 import { groupKeyOf, type NoticeStatus } from './message.ts';
-import type { NotifierDatabase } from './notifier_database.ts';
 
 const NOTICES_LIMIT = 2000;
 /** Told resolved alerts stay so long, so that an evaluator that restarts from an older state repeats nothing. */
@@ -35,7 +36,7 @@ function keyOf(fingerprint: string, startsAtMs: number, status: NoticeStatus): s
 }
 
 export class Outbox {
-  readonly #store: NotifierDatabase;
+  readonly #store: StateDatabase;
   readonly #limit: number;
   readonly #notices = new Map<string, Notice>();
   /** Keys of open firing notices, by fingerprint. */
@@ -43,7 +44,7 @@ export class Outbox {
   readonly #unsaved = new Set<string>();
   dropped = 0;
 
-  constructor(store: NotifierDatabase, limit = NOTICES_LIMIT) {
+  constructor(store: StateDatabase, limit = NOTICES_LIMIT) {
     this.#store = store;
     this.#limit = limit;
     const rows = store.database.prepare('SELECT key, made_ms, delivered_ms, instance FROM notices').all();

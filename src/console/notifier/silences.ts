@@ -2,11 +2,12 @@
  * Silences: what people hold back for a while, with a reason and an end. They lapse by themselves, survive a
  * restart, and are bounded: SILENCES_LIMIT at a time, none longer than SILENCE_LIMIT_S.
  */
+
 import { randomBytes } from 'node:crypto';
 import type { AlertInstance, AlertMatcher, Silence } from '../../contract/alerts.ts';
 import { VitrineError } from '../../contract/errors.ts';
+import type { StateDatabase } from '../../traces/state_database.ts';
 import { matches } from './matcher.ts';
-import type { NotifierDatabase } from './notifier_database.ts';
 
 const SILENCES_LIMIT = 200;
 export const SILENCE_LIMIT_S = 30 * 86_400;
@@ -20,11 +21,11 @@ export interface SilenceRequest {
 }
 
 export class Silences {
-  readonly #store: NotifierDatabase;
+  readonly #store: StateDatabase;
   readonly #silences = new Map<string, Silence>();
   readonly #unsaved = new Set<string>();
 
-  constructor(store: NotifierDatabase) {
+  constructor(store: StateDatabase) {
     this.#store = store;
     for (const { body } of store.database.prepare('SELECT body FROM silences').all()) {
       const silence = JSON.parse(String(body)) as Silence;

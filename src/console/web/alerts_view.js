@@ -14,10 +14,11 @@ const RESOLVED_SHOWN = 20;
 /** @param {unknown} error */
 const messageOf = (error) => clean(error instanceof Error ? error.message : String(error));
 
-/** @param {string} words @param {unknown} url */
+/** A link, or where it is when it is no address. @param {string} words @param {unknown} url */
 function outside(words, url) {
   const href = typeof url === 'string' ? linkOf(url) : undefined;
-  return href !== undefined && h('a', { attrs: { href } }, words);
+  if (href !== undefined) return h('a', { attrs: { href } }, words);
+  return typeof url === 'string' && url !== '' && h('span', {}, `${words}: ${clean(url, 400)}`);
 }
 
 /** @param {any} evidence */
@@ -98,7 +99,7 @@ function card(alert, nowMs, more) {
     !isOver && evidencePart(alert.evidence),
     h(
       'p',
-      { class: 'links' },
+      { class: 'alert-links' },
       outside('Runbook', annotations.runbook_url),
       outside('Dashboard', annotations.dashboard_url),
     ),
