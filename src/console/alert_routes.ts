@@ -86,7 +86,8 @@ export function createAlertRoutes(
   const read = (path: string): unknown => {
     if (path === '/console/alerts') return { alerts: engine.alerts() };
     if (path === '/console/silences') return { silences: notifier.silences() };
-    if (path === '/console/objectives') return { objectives: objectiveStatus(evaluator, nowMs()) };
+    if (path === '/console/objectives')
+      return { timeScale: evaluator.plan.timeScale, objectives: objectiveStatus(evaluator, nowMs()) };
     const [, fingerprint = ''] = ALERT_PATH.exec(path) ?? [];
     const alert = engine.alert(fingerprint);
     if (alert === undefined) throw notFound(fingerprint, 'alert');

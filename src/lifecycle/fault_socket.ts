@@ -9,9 +9,9 @@
 import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { FAULT_POINTS, isFaultPoint } from '../contract/fault_points.ts';
+import { faultSocketDirectory } from '../contract/fault_sockets.ts';
 import type { Fault, Faults } from './faults.ts';
 import { StartupError } from './startup_error.ts';
 
@@ -34,9 +34,7 @@ const PATH_LIMIT_BYTES = 103;
 
 /** Where the process of this name listens for faults. */
 export function faultSocketPath(options: FaultSocketOptions): string {
-  const directory =
-    options.directory === '' ? join(tmpdir(), `vitrine-${userInfo().username}`) : options.directory;
-  return join(directory, `${options.name}-${options.index}.sock`);
+  return join(faultSocketDirectory(options.directory), `${options.name}-${options.index}.sock`);
 }
 
 function unusable(message: string, cause?: unknown): StartupError {

@@ -1,0 +1,50 @@
+/** What a drill asks of the console: alerts, their timelines, and the objectives with their time scale. */
+import { ClientError } from '../client/client_error.ts';
+import type { AlertEvent, AlertInstance, ObjectiveStatus } from '../contract/alerts.ts';
+
+/** The part of GET /console/objectives that drills go by. */
+interface ObjectivesInForce {
+  /** Divides every window of alerts. */
+  readonly timeScale: number;
+  readonly objectives: readonly Pick<ObjectiveStatus, 'name' | 'model' | 'kind'>[];
+}
+
+export interface ConsoleWatch {
+  /** Active ones first, then resolved ones. */
+  alerts(): Promise<readonly AlertInstance[]>;
+  objectives(): Promise<ObjectivesInForce>;
+  timeline(fingerprint: string): Promise<readonly AlertEvent[]>;
+}
+
+const CALL_TIMEOUT_MS = 5000;
+
+/** @throws ClientError from each call: no console there, or one that does not evaluate alerts */
+export function watchConsole(address: string, token: string): ConsoleWatch {
+  const origin = address.replace(/\/+$/, '');
+  const get = async <T>(path: string): Promise<T> => {
+    let response: Response;
+    try {
+      response = await fetch(`${origin}${path}`, {
+        headers: token === '' ? {} : { authorization: `Bearer ${token}` },
+        signal: AbortSignal.timeout(CALL_TIMEOUT_MS),
+      });
+    } catch (cause) {
+      throw new ClientError(
+        'connection_refused',
+        `no console answers at ${origin}; start the service, or give its address with --console`,
+        { cause },
+      );
+    }
+    if (response.ok) return (await response.json()) as T;
+    const { error = '' } = (await response.json().catch(() => ({}))) as { error?: string };
+    throw new ClientError(undefined, `the console answered ${response.status} to ${path}: ${error}`, {
+      status: response.status,
+    });
+  };
+  return {
+    alerts: async () => (await get<{ alerts: AlertInstance[] }>('/console/alerts')).alerts,
+    objectives: () => get<ObjectivesInForce>('/console/objectives'),
+    timeline: async (fingerprint) =>
+      (await get<{ events: AlertEvent[] }>(`/console/alerts/${fingerprint}`)).events,
+  };
+}

@@ -1,0 +1,125 @@
+/** The private sockets of a running service, through which faults are set. */
+import { readdir } from 'node:fs/promises';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { VitrineError } from '../contract/errors.ts';
+import type { FaultPoint } from '../contract/fault_points.ts';
+
+/** As lifecycle/fault_socket.ts takes it, less the lease. */
+export interface FaultBody {
+  readonly delayMs?: number;
+  readonly error?: boolean;
+  readonly crash?: boolean;
+}
+
+export interface FaultDoors {
+  /** Processes that take faults now, as `worker-1`, in order. */
+  processes(): Promise<string[]>;
+  /** @throws Error when the process is gone or refuses */
+  set(process: string, point: FaultPoint, fault: FaultBody): Promise<void>;
+  /** @throws Error when the process is gone */
+  lift(process: string, point: FaultPoint): Promise<void>;
+}
+
+/** A fault that nobody renews is gone after so long. */
+const LEASE_MS = 5000;
+const RENEW_MS = 1000;
+const CALL_TIMEOUT_MS = 2000;
+const SOCKET_NAME = /^((?:gateway|worker)-\d+)\.sock$/;
+
+function call(socketPath: string, method: string, path: string, body?: unknown): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const sent = request({ socketPath, method, path, timeout: CALL_TIMEOUT_MS }, (response) => {
+      response.resume();
+      response.once('error', reject);
+      response.once('end', () => {
+        if ((response.statusCode ?? 500) < 300) resolve();
+        else reject(new Error(`${method} ${path} was answered ${response.statusCode}`));
+      });
+    });
+    sent.once('timeout', () => sent.destroy(new Error(`${method} ${path} was not answered`)));
+    sent.once('error', reject);
+    sent.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+
+/** @param directory of the sockets, see contract/fault_sockets.ts */
+export function openFaultDoors(directory: string): FaultDoors {
+  const socketOf = (process: string): string => join(directory, `${process}.sock`);
+  return {
+    async processes() {
+      const files = await readdir(directory).catch(() => []);
+      const names = files.flatMap((file) => SOCKET_NAME.exec(file)?.[1] ?? []).sort();
+      const answers = await Promise.all(
+        names.map((name) =>
+          call(socketOf(name), 'GET', '/faults').then(
+            () => true,
+            () => false,
+          ),
+        ),
+      );
+      return names.filter((_, index) => answers[index]);
+    },
+    set: (process, point, fault) =>
+      call(socketOf(process), 'PUT', `/faults/${point}`, { ...fault, leaseMs: LEASE_MS }),
+    lift: (process, point) => call(socketOf(process), 'DELETE', `/faults/${point}`),
+  };
+}
+
+/**
+ * The workers of the service that take faults.
+ * @throws VitrineError `forbidden` when there are none: drills were not allowed, or the folder is another
+ */
+export async function workersOf(doors: FaultDoors, directory: string): Promise<string[]> {
+  const workers = (await doors.processes()).filter((name) => name.startsWith('worker-'));
+  if (workers.length > 0) return workers;
+  throw new VitrineError(
+    'forbidden',
+    `no worker takes faults in ${directory}: start the service with VITRINE_DRILL_ALLOWED=true, and give both the same VITRINE_DRILL_SOCKET_DIRECTORY`,
+  );
+}
+
+/** A fault that is held up until it is disposed, and lapses by itself when whoever holds it is killed. */
+export interface HeldFault extends AsyncDisposable {
+  /** Why it could not be renewed, the last time; undefined while it holds. */
+  readonly lost: string | undefined;
+}
+
+/** @throws Error when one of the processes does not take it; then none has it */
+export async function holdFault(
+  doors: FaultDoors,
+  processes: readonly string[],
+  point: FaultPoint,
+  fault: FaultBody,
+): Promise<HeldFault> {
+  const setAll = () => Promise.all(processes.map((process) => doors.set(process, point, fault)));
+  const liftAll = () => Promise.allSettled(processes.map((process) => doors.lift(process, point)));
+  try {
+    await setAll();
+  } catch (error) {
+    await liftAll();
+    throw error;
+  }
+  let lost: string | undefined;
+  let renewing: Promise<void> = Promise.resolve();
+  const timer = setInterval(() => {
+    renewing = renewing.then(setAll).then(
+      () => {
+        lost = undefined;
+      },
+      (error: Error) => {
+        lost = error.message;
+      },
+    );
+  }, RENEW_MS);
+  return {
+    get lost() {
+      return lost;
+    },
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await renewing;
+      await liftAll();
+    },
+  };
+}
