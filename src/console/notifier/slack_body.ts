@@ -16,10 +16,10 @@ function escaped(text: string): string {
   return cleanText(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
+/** A link; a runbook may be a path in the repository instead. @returns undefined for no address */
 function link(url: string, words: string): string | undefined {
-  return /^https?:\/\/[^\s<>|]+$/.test(url)
-    ? `<${url.replaceAll('&', '&amp;')}|${escaped(words)}>`
-    : undefined;
+  if (/^https?:\/\/[^\s<>|]+$/.test(url)) return `<${url.replaceAll('&', '&amp;')}|${escaped(words)}>`;
+  return url === '' ? undefined : escaped(`${words}: ${url}`);
 }
 
 function cut(text: string): string {
