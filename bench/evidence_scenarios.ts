@@ -6,7 +6,7 @@
 import type { LedgerStage, QueryLedger } from '../src/slo/evidence_input.ts';
 
 /** mulberry32: the same scenarios on every run. */
-export function createRandom(seed: number): () => number {
+function createRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { batching } from './batching.ts';
 import { type Bench, type BenchResult, isMet } from './bench.ts';
+import { evidenceScore } from './evidence_score.ts';
 import { footprint } from './footprint.ts';
 import { gatewayCost } from './gateway_cost.ts';
 import { describeMachine } from './machine.ts';
@@ -14,7 +15,15 @@ import { createProgress } from './progress.ts';
 import { telemetryCost } from './telemetry_cost.ts';
 import { traceStore } from './trace_store.ts';
 
-const BENCHES: readonly Bench[] = [telemetryCost, gatewayCost, batching, traceStore, peers, footprint];
+const BENCHES: readonly Bench[] = [
+  telemetryCost,
+  gatewayCost,
+  batching,
+  traceStore,
+  peers,
+  footprint,
+  evidenceScore,
+];
 const OUT_FOLDER = fileURLToPath(new URL('./out', import.meta.url));
 const DEFAULT_ROUNDS = 5;
 const QUICK_ROUNDS = 2;

@@ -2,7 +2,7 @@
 import { VitrineError } from '../contract/errors.ts';
 import type { RecentFilters } from '../traces/store.ts';
 
-export const RECENT_LIMIT = 200;
+const RECENT_LIMIT = 200;
 const TEXT_LIMIT_CHARS = 256;
 
 function whole(parameters: URLSearchParams, name: string, max: number): number | undefined {
