@@ -1,6 +1,7 @@
 /** Scores evidence over injected faults (stage x place x size, with noise) and over healthy traffic. */
 import { setImmediate as turn } from 'node:timers/promises';
 import { explain } from '../src/slo/evidence.ts';
+import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
 import {
   FAULT_STAGES,
   type Fault,
