@@ -29,8 +29,7 @@ export const EVALUATOR_METRICS = {
   vitrine_evaluator_scrapes_total: {
     type: 'counter',
     unit: '{scrape}',
-    description:
-      'Scrapes of single processes: ok, failed, or skipped because the round before had not ended.',
+    description: 'Scrapes of single processes: ok, failed, or skipped because the one before had not ended.',
     attributes: ['outcome'],
     place: 'console',
     otelName: 'vitrine.evaluator.scrapes',

@@ -52,8 +52,10 @@ export interface Evaluator extends AsyncDisposable {
 
 /** Scrapes go before the evaluation by this share of their interval, so that it sees them. */
 const SCRAPE_LEAD = 0.2;
-/** A scrape may take this share of its interval. */
+/** A scrape may take this share of its interval; processes do not answer faster when time is scaled. */
 const SCRAPE_TIMEOUT_SHARE = 0.6;
+const SCRAPE_TIMEOUT_MIN_MS = 2000;
+const SCRAPE_TIMEOUT_MAX_MS = 10_000;
 
 export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions): Evaluator {
   const { plan, log, archives, clock = SYSTEM_CLOCK } = deps;
@@ -74,7 +76,10 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
   const scraper = createScraper(
     { store: samples, log, nowMs: clock.wallMs },
     {
-      timeoutMs: Math.min(10_000, scrapeIntervalMs * SCRAPE_TIMEOUT_SHARE),
+      timeoutMs: Math.min(
+        Math.max(scrapeIntervalMs * SCRAPE_TIMEOUT_SHARE, SCRAPE_TIMEOUT_MIN_MS),
+        SCRAPE_TIMEOUT_MAX_MS,
+      ),
       bodyLimitBytes: SCRAPE_BODY_LIMIT_BYTES,
       tokens: options.tokens,
     },
@@ -103,10 +108,15 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
     lastEvaluationMs = clock.monotonicMs() - startedMs;
     archives?.alerts.saveActive(engine.kept());
   };
-  let scraping = Promise.resolve();
+  /** Rounds under way: more than one only while a target is slow, and each ends with its timeouts. */
+  const rounds = new Set<Promise<void>>();
   const scrape = (): void => {
     followClock();
-    scraping = scraper.scrape().then(() => archives?.samples.save(samples));
+    const round = scraper.scrape().then(() => {
+      archives?.samples.save(samples);
+      rounds.delete(round);
+    });
+    rounds.add(round);
   };
   const timers = new DisposableStack();
   timers.use(
@@ -129,7 +139,7 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
     async [Symbol.asyncDispose]() {
       timers.dispose();
       scraper.close();
-      await scraping;
+      await Promise.all(rounds);
       archives?.alerts.saveActive(engine.kept());
     },
   };

@@ -32,7 +32,7 @@ export function observeEvaluator(
     durationS.set(own.lastEvaluationMs / 1000);
     ok.value = scraper.scrapes - scraper.failures;
     failed.value = scraper.failures;
-    skipped.value = scraper.skippedRounds;
+    skipped.value = scraper.skipped;
     series.set(own.series);
     droppedSamples.value = own.droppedSamples;
     droppedAlerts.value = engine.droppedAlerts;

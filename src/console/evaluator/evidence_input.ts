@@ -77,8 +77,8 @@ function ledgerOf(record: QueryRecord): QueryLedger {
 }
 
 /**
- * From when to when. The trouble began at most one of the rule's shortest windows before the alert became
- * pending; the time before that is what it is compared with.
+ * From when to when. The trouble began about one of the rule's shortest windows before the alert became pending, or
+ * somewhat earlier where a guard waited for traffic: two of them. The time before is what it is compared with.
  */
 export function evidenceWindows(
   rule: AlertRule,
@@ -87,7 +87,7 @@ export function evidenceWindows(
 ): { readonly windowS: number; readonly baselineS: number } {
   const windows = readingsOf(rule.expression).flatMap(({ windowS }: Reading) => windowS ?? []);
   const shortestS = Math.min(...windows, HOUR_S / timeScale);
-  const windowS = Math.min(shortestS + (atMs - alert.pendingSinceMs) / 1000, HOUR_S / timeScale);
+  const windowS = Math.min(2 * shortestS + (atMs - alert.pendingSinceMs) / 1000, HOUR_S / timeScale);
   return { windowS, baselineS: Math.min(Math.max(2 * windowS, 600 / timeScale), HOUR_S / timeScale) };
 }
 

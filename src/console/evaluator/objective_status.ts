@@ -45,6 +45,19 @@ function growthOf(of: CounterSource, grid: readonly number[], source: SampleSour
   }
 }
 
+/** When the first sample within the period was taken; infinitely early without one. */
+function firstSampleMs(
+  { kind, metric, where }: CounterSource,
+  source: SampleSource,
+  sinceMs: number,
+): number {
+  const name = kind === 'counter' ? metric : `${metric}_${kind === 'above' ? 'count' : kind}`;
+  const times = source
+    .select(name, where)
+    .flatMap((series) => series.window(sinceMs, source.nowMs, source.nowMs).times[0] ?? []);
+  return times.length === 0 ? Number.NEGATIVE_INFINITY : Math.min(...times) - 1;
+}
+
 function status({ objective, windowsS, periodS }: PlannedObjective, moment: Moment): ObjectiveStatus {
   const { source, timeMs } = moment;
   const { bad, total, budget } = objective;
@@ -54,9 +67,10 @@ function status({ objective, windowsS, periodS }: PlannedObjective, moment: Mome
     const rate = part === undefined || whole === undefined || whole === 0 ? undefined : part / whole / budget;
     return { windowS, rate };
   });
+  const fromMs = Math.max(timeMs - periodS * 1000, firstSampleMs(total, source, timeMs - periodS * 1000));
   const grid = Array.from(
     { length: HISTORY_POINTS + 1 },
-    (_, index) => timeMs - periodS * 1000 * (1 - index / HISTORY_POINTS),
+    (_, index) => fromMs + ((timeMs - fromMs) * index) / HISTORY_POINTS,
   );
   const badUpTo = growthOf(bad, grid, source);
   const totalUpTo = growthOf(total, grid, source);

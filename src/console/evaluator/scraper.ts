@@ -1,6 +1,6 @@
 /**
  * Scrapes every process that the gateway lists (HTTP service discovery, the same list that Prometheus reads),
- * at a fixed interval. A scrape that is slower than its timeout counts as failed; scrapes never overlap.
+ * at a fixed interval. A scrape that is slower than its timeout counts as failed; those of one target never overlap.
  */
 import { type IncomingMessage, request } from 'node:http';
 import type { Log } from '../../contract/log.ts';
@@ -21,13 +21,16 @@ export interface ScraperOptions {
 export interface ScraperStats {
   readonly scrapes: number;
   readonly failures: number;
-  /** Rounds that were not begun because the one before was still under way. */
-  readonly skippedRounds: number;
+  /** Scrapes that were not begun because the target's last one was still under way. */
+  readonly skipped: number;
   readonly targets: number;
 }
 
 export interface Scraper {
-  /** One round over all targets; resolves when each was recorded. Never rejects. Rounds never overlap. */
+  /**
+   * One round over all targets; resolves when each scrape that it began was recorded. Never rejects. A slow target
+   * holds up no other: it is passed over until its scrape ends.
+   */
   scrape(): Promise<void>;
   /** Addresses of the lists: `http://127.0.0.1:8002/metrics/targets`. From the next round on. */
   setDiscoveryUrls(urls: readonly string[]): void;
@@ -105,9 +108,11 @@ export function createScraper(
   const { store, log, nowMs } = deps;
   let targets: readonly ScrapeTarget[] = [];
   let discoveryUrls: readonly string[] = [];
-  let running: Promise<void> | undefined;
+  let discovering: Promise<void> | undefined;
+  /** Targets whose scrape is under way: another one is not begun before it ends. */
+  const open = new Set<string>();
   const closed = new AbortController();
-  const counts = { scrapes: 0, failures: 0, skippedRounds: 0 };
+  const counts = { scrapes: 0, failures: 0, skipped: 0 };
 
   const ask = (url: string, accept: string, token: string | undefined): Promise<string> =>
     get(url, {
@@ -151,6 +156,7 @@ export function createScraper(
     const target: Target = { job, instance };
     const startMs = nowMs();
     counts.scrapes += 1;
+    open.add(keyOf(target));
     try {
       const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5';
       const text = await ask(url, accept, options.tokens[job]);
@@ -160,12 +166,22 @@ export function createScraper(
       counts.failures += 1;
       log.debug('a scrape failed', { job, instance, error });
       store.recordFailure(target, startMs);
+    } finally {
+      open.delete(keyOf(target));
     }
   };
 
   const round = async (): Promise<void> => {
-    await discover();
-    await Promise.all(targets.map(scrapeOne));
+    // While the lists are slow, those that are known are scraped.
+    if (discovering === undefined) {
+      discovering = discover().finally(() => {
+        discovering = undefined;
+      });
+      await discovering;
+    }
+    const due = targets.filter((target) => !open.has(keyOf(target)));
+    counts.skipped += targets.length - due.length;
+    await Promise.all(due.map(scrapeOne));
     store.expire();
   };
 
@@ -173,13 +189,7 @@ export function createScraper(
     get targets() {
       return targets;
     },
-    scrape() {
-      if (running !== undefined) counts.skippedRounds += 1;
-      running ??= round().finally(() => {
-        running = undefined;
-      });
-      return running;
-    },
+    scrape: round,
     setDiscoveryUrls(urls) {
       discoveryUrls = urls;
     },
