@@ -214,6 +214,24 @@ test('a gateway that is not there is said where one would try a model', async ()
   expect(await page.getByRole('button', { name: 'Run' }).isDisabled()).toBe(true);
 });
 
+test.each([1440, 1130, 900, 660])('%i pixels wide: the table keeps to its place', async (width) => {
+  await shared.send(
+    querySpan(0x61, {
+      model: 'wide',
+      outcome: 'client_error',
+      error: 'x',
+      attributes: { 'http.response.status_code': 400, 'inference.error.code': 'unsupported_media_type' },
+    }),
+  );
+  const { page } = await open(`${shared.url}/?model=wide`, { viewport: { width, height: 900 } });
+  await rowCount(page, 1);
+  const [table, list] = await Promise.all(
+    ['.queries', '.list'].map((selector) => page.locator(selector).boundingBox()),
+  );
+  expect((table?.x ?? 0) + (table?.width ?? 0)).toBeLessThanOrEqual((list?.x ?? 0) + (list?.width ?? 0));
+  expect(await overflowPx(page)).toBe(0);
+});
+
 test.each(['light', 'dark'] as const)(
   '360 pixels wide and %s: nothing is cut, every control has a name',
   async (colorScheme) => {

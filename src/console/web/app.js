@@ -1,6 +1,6 @@
 /** The page: which view an address shows, and moving between them. */
 import { showAlert, showAlerts } from './alerts_view.js';
-import { fill, h } from './dom.js';
+import { fill, h, setAttribute } from './dom.js';
 import { showList } from './list_view.js';
 import { showObjectives } from './objectives_view.js';
 import { showTrace } from './trace_view.js';
@@ -37,6 +37,9 @@ function show(moved) {
   view = new AbortController();
   shownPath = location.pathname;
   fill(main);
+  for (const link of document.querySelectorAll('.views a')) {
+    setAttribute(link, 'aria-current', link.getAttribute('href') === shownPath ? 'page' : undefined);
+  }
   const traceId = traceIdOf(shownPath);
   const fingerprint = alertOf(shownPath);
   if (traceId !== undefined) showTrace(main, traceId, view.signal);

@@ -53,7 +53,7 @@ function rowOf(query, today) {
   const model = clean(query.model === '' ? query.operation : query.model, 80);
   const duration = durationText(query.durationUs / 1000);
   const gauge = h('div', { class: 'gauge-fill' });
-  const why = outcome === 'ok' ? '' : clean(`${query.httpStatus} ${query.errorCode}`.trim(), 60);
+  const isWhy = outcome !== 'ok' && query.httpStatus !== '';
   const isFailed = query.errorSpanCount > 0;
   const id = query.traceId.slice(0, 8);
   const href = `/trace/${encodeURIComponent(query.traceId)}#${encodeURIComponent(query.spanId)}`;
@@ -75,17 +75,23 @@ function rowOf(query, today) {
     cell(
       'outcome',
       h('span', { class: `badge ${outcomeClass(outcome)}` }, clean(outcome, 40)),
-      why !== '' && h('span', { class: 'why' }, ` ${why}`),
+      isWhy && h('span', { class: 'why' }, ` ${clean(query.httpStatus, 8)}`),
+      isWhy && h('span', { class: 'why code' }, ` ${clean(query.errorCode, 60)}`),
     ),
     cell(
       'total',
-      h('span', { class: 'number' }, duration),
-      h('div', { class: 'gauge', attrs: { 'aria-hidden': 'true' } }, gauge),
+      h(
+        'div',
+        { class: 'total-line' },
+        h('span', { class: 'number' }, duration),
+        h('div', { class: 'gauge', attrs: { 'aria-hidden': 'true' } }, gauge),
+      ),
     ),
     cell(
       `spans${isFailed ? ' failed' : ''}`,
       h('span', { class: 'number' }, String(query.spanCount)),
-      isFailed && `, ${query.errorSpanCount} failed`,
+      isFailed && `, ${query.errorSpanCount} ✕`,
+      isFailed && h('span', { class: 'hidden' }, ' failed'),
     ),
     cell(
       'trace',
