@@ -6,9 +6,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { type ExportThreadData, SHARED } from './export_protocol.ts';
-import { newSpanId } from './ids.ts';
+import { newSpanId, writeSpanId } from './ids.ts';
 import { OtlpEncoder } from './otlp_encoder.ts';
 import { createOtlpSender } from './otlp_http.ts';
+import { limitsAllowDirect, RecordOtlp } from './record_otlp.ts';
 import { type ClockAnchor, readClockAnchor, recordSpans } from './record_spans.ts';
 import { RingReader, ringInts } from './ring.ts';
 import type { SpanSink } from './sdk_exporters.ts';
@@ -24,6 +25,9 @@ const data = workerData as ExportThreadData;
 const ints = ringInts(data.ring);
 const reader = new RingReader(data.ring);
 let anchor: ClockAnchor = readClockAnchor(0);
+const recordOtlp = new RecordOtlp(writeSpanId);
+/** Whether records may go the short way: every exporter takes OTLP, and no limit would cut a span. */
+let direct = false;
 
 function count(index: number, amount: number): void {
   Atomics.add(ints, index, amount);
@@ -46,25 +50,36 @@ function take(sinks: readonly BatchSink[]): number {
     const record = reader.next();
     if (record === undefined) break;
     bytes += record.length;
-    let made: SpanData[];
     try {
-      made = recordSpans(record, anchor, newSpanId);
+      spans += (direct && addDirect(record, sinks)) || addSpans(record, sinks);
     } catch {
       count(SHARED.recordsMalformed, 1);
-      continue;
     }
-    for (const span of made) {
-      applyLimits(span, data.limits);
-      for (const sink of sinks) sink.add(span);
-    }
-    spans += made.length;
   }
   return spans;
+}
+
+/** @returns how many spans the record had; 0 when it is out of the ordinary, and nothing was added */
+function addDirect(record: Buffer, sinks: readonly BatchSink[]): number {
+  const spans = recordOtlp.encode(record, anchor);
+  if (spans > 0) for (const sink of sinks) sink.addEncoded?.(recordOtlp.bytes, recordOtlp.length, spans);
+  return spans;
+}
+
+function addSpans(record: Buffer, sinks: readonly BatchSink[]): number {
+  const spans = recordSpans(record, anchor, newSpanId);
+  for (const span of spans) {
+    applyLimits(span, data.limits);
+    for (const sink of sinks) sink.add(span);
+  }
+  return spans.length;
 }
 
 /** Takes a batch span by span, so that spans do not have to be kept until it is sent. */
 interface BatchSink {
   add(span: SpanData): void;
+  /** Takes spans that are encoded as OTLP already; absent where an exporter wants another form. */
+  addEncoded?(bytes: Buffer, lengthBytes: number, spans: number): void;
   /** Sends what was added; settles when its fate is decided and counted, and never rejects. */
   send(): Promise<void>;
 }
@@ -95,6 +110,10 @@ function createOtlpSink(): BatchSink {
     add(span) {
       encoder.add(span);
       spans += 1;
+    },
+    addEncoded(bytes, lengthBytes, more) {
+      encoder.addEncoded(bytes, lengthBytes);
+      spans += more;
     },
     async send() {
       const sent = spans;
@@ -132,6 +151,7 @@ async function run(): Promise<never> {
   // A waiting Atomics.waitAsync does not keep a thread alive; a timer does.
   setInterval(() => {}, 2 ** 30);
   const sinks = await createSinks();
+  direct = limitsAllowDirect(data.limits) && sinks.every((sink) => sink.addEncoded !== undefined);
   for (;;) {
     const requested = flushRequested();
     if (take(sinks) > 0) {

@@ -37,6 +37,22 @@ export function newSpanId(): string {
   return id === NO_SPAN ? newSpanId() : id;
 }
 
+/** Writes the eight bytes of a span id, never all zero. */
+export function writeSpanId(target: Uint8Array, at: number): void {
+  if (used + 8 > BLOCK_BYTES) {
+    randomFillSync(block);
+    used = 0;
+  }
+  let any = 0;
+  for (let index = 0; index < 8; index += 1) {
+    const byte = block[used + index] as number;
+    any |= byte;
+    target[at + index] = byte;
+  }
+  used += 8;
+  if (any === 0) writeSpanId(target, at);
+}
+
 export function isTraceId(text: string): boolean {
   return /^[0-9a-f]{32}$/.test(text) && text !== NO_TRACE;
 }

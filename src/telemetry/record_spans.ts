@@ -183,7 +183,12 @@ function gatewaySpans(reader: RecordReader, at: Times): SpanData[] {
 }
 
 /** Stages of the worker that are spans of their own; the others are attributes of the worker's span. */
-const WORKER_SPANS = new Set<string>(['preprocess', 'queue', 'compute', 'postprocess']);
+export const WORKER_SPANS: ReadonlySet<string> = new Set<string>([
+  'preprocess',
+  'queue',
+  'compute',
+  'postprocess',
+]);
 
 function workerSpans(reader: RecordReader, at: Times, newSpanId: () => string): SpanData[] {
   const traceId = reader.id(16);
