@@ -51,6 +51,29 @@ test('where the console takes a free port the others wait for it, and learn it',
   expect(worker?.env.OTEL_EXPORTER_OTLP_ENDPOINT).toBe('http://localhost:31001');
 });
 
+test('page and gateway find each other on other ports, too, and where they are configured', () => {
+  const addresses = (overrides: DeepPartial<Config>, known?: Readonly<Record<string, Ports>>) => {
+    const specs = list({ worker: { count: 1 }, ...overrides }, known);
+    const [console_, , gateway] = specs.map(({ env }) => env);
+    return [console_?.VITRINE_CONSOLE_GATEWAY_URL, gateway?.VITRINE_GATEWAY_CONSOLE_URL];
+  };
+  expect(addresses({})).toEqual(['http://localhost:8000', 'http://localhost:16686']);
+  expect(addresses({ gateway: { httpPort: 9000 }, console: { httpPort: 9001 } })).toEqual([
+    'http://localhost:9000',
+    'http://localhost:9001',
+  ]);
+  const known = { 'console 0': { http: 31_000, otlp: 31_001 }, 'gateway 0': { http: 31_002 } };
+  expect(addresses({ gateway: { httpPort: 0 }, console: { httpPort: 0 } }, known)).toEqual([
+    'http://localhost:31002',
+    'http://localhost:31000',
+  ]);
+  const configured = {
+    gateway: { httpPort: 9000, consoleUrl: 'https://page.example' },
+    console: { gatewayUrl: 'https://api.example' },
+  };
+  expect(addresses(configured)).toEqual(['https://api.example', 'https://page.example']);
+});
+
 test('a restarted process takes the ports that it had', () => {
   const known = {
     'console 0': { http: 31_000, otlp: 31_001 },

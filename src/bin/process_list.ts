@@ -1,6 +1,6 @@
 /** The processes of one machine, as the configuration asks for them. */
 import { childEnvironment, type SettingValues } from '../config/child_environment.ts';
-import type { Config } from '../config/settings.ts';
+import { type Config, SETTINGS } from '../config/settings.ts';
 import type { Ports } from '../contract/messages.ts';
 import type { ProcessSpec } from '../lifecycle/supervision.ts';
 
@@ -14,6 +14,11 @@ export interface ProcessListOptions {
 }
 
 type PortsOf = (name: string, index: number) => Ports | undefined;
+
+/** Where page and gateway look for each other: as configured, else where the other really listens. */
+function addressOf(configured: string, fallback: string, port: number): string {
+  return configured === fallback && port !== 0 ? `http://localhost:${port}` : configured;
+}
 
 function entry(name: string): string {
   return new URL(`./${name}.ts`, import.meta.url).pathname;
@@ -48,6 +53,11 @@ export function processList(config: Config, options: ProcessListOptions): readon
                 console: {
                   httpPort: ports?.http ?? console_.httpPort,
                   otlpPort: ports?.otlp ?? console_.otlpPort,
+                  gatewayUrl: addressOf(
+                    console_.gatewayUrl,
+                    SETTINGS.console.gatewayUrl.fallback,
+                    portsOf('gateway', 0)?.http ?? options.gatewayPort,
+                  ),
                 },
               }),
             };
@@ -96,6 +106,11 @@ export function processList(config: Config, options: ProcessListOptions): readon
               count: options.gatewayCount,
               httpPort: ports?.http ?? options.gatewayPort,
               metricsPort: metrics === undefined ? gateway.metricsPort : metrics - index,
+              consoleUrl: addressOf(
+                gateway.consoleUrl,
+                SETTINGS.gateway.consoleUrl.fallback,
+                portsOf('console', 0)?.http ?? console_.httpPort,
+              ),
             },
           }),
         };

@@ -16,7 +16,7 @@ function isDiscoveryUrl(value: string): boolean {
   return /^http:\/\/[^\s?#@]+$/.test(value) && URL.canParse(value);
 }
 
-const SETTINGS = {
+export const SETTINGS = {
   gateway: {
     host: text('localhost', 'Address to listen on. localhost listens on IPv4 and IPv6 loopback.'),
     httpPort: integer(8000, 0, 65_535, 'Port of the Open Inference Protocol. 0 takes a free one.'),
