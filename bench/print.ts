@@ -14,7 +14,7 @@ export function formatResult(title: string, result: BenchResult): string {
   return `${lines.join('\n')}\n`;
 }
 
-export function formatFigure(figure: Figure): string {
+function formatFigure(figure: Figure): string {
   const { label, spread, unit, aim } = figure;
   const cells = [spread.median, spread.min, spread.max].map((value) => digits(value).padStart(8)).join('');
   const met = isMet(figure);

@@ -9,7 +9,7 @@ import { seededUniform } from '../src/model/generated_models.ts';
 import { OtlpEncoder } from '../src/telemetry/otlp_encoder.ts';
 import { SPAN_KIND, type SpanAttributeValue, type SpanData, STATUS } from '../src/telemetry/span_data.ts';
 
-export const SPANS_PER_TRACE = 8;
+const SPANS_PER_TRACE = 8;
 /** Traces of one pair of bodies. */
 const TRACES = 128;
 export const SPANS_PER_PAIR = TRACES * SPANS_PER_TRACE;
