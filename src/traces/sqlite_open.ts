@@ -112,7 +112,7 @@ function configure(database: DatabaseSync, options: TraceStoreOptions): void {
 }
 
 function open(options: TraceStoreOptions): DatabaseSync {
-  const database = new DatabaseSync(options.path, { timeout: options.busyTimeoutMs });
+  const database = openSqlite(options.path, options.busyTimeoutMs);
   try {
     configure(database, options);
     return database;
@@ -120,6 +120,11 @@ function open(options: TraceStoreOptions): DatabaseSync {
     database.close();
     throw error;
   }
+}
+
+/** For rooms that keep a database of their own. @param busyTimeoutMs how long a statement waits for another's lock */
+export function openSqlite(path: string, busyTimeoutMs: number): DatabaseSync {
+  return new DatabaseSync(path, { timeout: busyTimeoutMs });
 }
 
 /** Moves the database with its log to a free name beside it. */

@@ -8,7 +8,6 @@
  * Bounded: ALERTS_PER_RULE_LIMIT active alerts of one rule (further label sets are left out and counted),
  * RESOLVED_LIMIT resolved alerts, EVENTS_LIMIT steps of timelines; the oldest go first.
  */
-import { createHash } from 'node:crypto';
 import type { AlertEvent, AlertInstance } from '../../contract/alerts.ts';
 import type { Evidence } from '../../contract/evidence.ts';
 import type { Log } from '../../contract/log.ts';
@@ -16,6 +15,7 @@ import { renderAnnotations } from '../../slo/annotation.ts';
 import type { EvaluatorPlan, PlannedRule } from '../../slo/evaluator_plan.ts';
 import { type ActiveAlert, stepAlerts } from './alert_states.ts';
 import { evaluateExpression } from './evaluate.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import type { SampleSource } from './sample_source.ts';
 import type { Vector } from './vector.ts';
 
@@ -57,14 +57,6 @@ export interface EngineStats {
   readonly droppedAlerts: number;
   readonly pending: number;
   readonly firing: number;
-}
-
-/** The identity of an alert: 16 hex digits of a hash over its labels in the order of their names. */
-export function fingerprintOf(labels: Readonly<Record<string, string>>): string {
-  const sorted = Object.keys(labels)
-    .sort()
-    .map((name) => [name, labels[name]]);
-  return createHash('sha256').update(JSON.stringify(sorted)).digest('hex').slice(0, 16);
 }
 
 export class AlertEngine {
@@ -200,7 +192,6 @@ export class AlertEngine {
     this.#events.push(event);
     if (this.#events.length > EVENTS_LIMIT * 1.1) this.#events = this.#events.slice(-EVENTS_LIMIT);
     const { name, labels, fingerprint, annotations } = instance;
-    // The watchdog fires for ever; what it says belongs to its receiver.
     const fields = { alert: name, fingerprint, labels };
     if (event.kind === 'firing') {
       const say = instance.severity === 'info' ? this.#log.info : this.#log.warn;
@@ -240,10 +231,6 @@ export class AlertEngine {
   /** Oldest first. */
   timeline(fingerprint: string): AlertEvent[] {
     return this.#events.filter((event) => event.fingerprint === fingerprint);
-  }
-
-  rule(id: string): PlannedRule | undefined {
-    return this.#rules.get(id);
   }
 
   /** The rule of an active alert. */

@@ -3,8 +3,7 @@
  * schema is set aside with a notice. What cannot be written (a lock, a full disk) is counted and told once; the
  * evaluator goes on in memory, and the next write is tried as ever.
  */
-import { DatabaseSync } from 'node:sqlite';
-import { openOrSetAside, UnusableFile } from '../../traces/sqlite_open.ts';
+import { openOrSetAside, openSqlite, UnusableFile } from '../../traces/sqlite_open.ts';
 
 const SCHEMA_VERSION = 1;
 
@@ -34,7 +33,7 @@ PRAGMA user_version = ${SCHEMA_VERSION};
 const TABLES = ['series', 'rounds', 'alerts', 'events', 'silences', 'meta'];
 
 export interface EvaluatorDatabase extends Disposable {
-  readonly database: DatabaseSync;
+  readonly database: Database;
   /** Runs work in a transaction. @returns whether it was committed; a refusal is counted and told once */
   write(work: () => void): boolean;
   readonly failedWrites: number;
@@ -49,14 +48,16 @@ export interface EvaluatorDatabaseOptions {
   readonly maxPageCount?: number;
 }
 
+type Database = ReturnType<typeof openSqlite>;
+
 /** How long a statement waits for a lock that another process holds: it holds up the console. */
 const BUSY_TIMEOUT_MS = 100;
 
 /** Without a refusal for so long, the trouble is over. */
 const QUIET_MS = 60_000;
 
-function open({ path, maxPageCount }: EvaluatorDatabaseOptions): DatabaseSync {
-  const database = new DatabaseSync(path, { timeout: BUSY_TIMEOUT_MS });
+function open({ path, maxPageCount }: EvaluatorDatabaseOptions): Database {
+  const database = openSqlite(path, BUSY_TIMEOUT_MS);
   try {
     const version = database.prepare('PRAGMA user_version').get()?.user_version;
     const tables = database.prepare('SELECT count(*) AS n FROM sqlite_schema').get()?.n;
@@ -76,7 +77,7 @@ function open({ path, maxPageCount }: EvaluatorDatabaseOptions): DatabaseSync {
   }
 }
 
-function pragma(database: DatabaseSync, name: string): number {
+function pragma(database: Database, name: string): number {
   return Number(Object.values(database.prepare(`PRAGMA ${name}`).get() ?? {})[0] ?? 0);
 }
 
@@ -85,7 +86,7 @@ export function openEvaluatorDatabase(
   options: EvaluatorDatabaseOptions,
   nowMs: number,
 ): EvaluatorDatabase | undefined {
-  let database: DatabaseSync;
+  let database: Database;
   try {
     const opened = openOrSetAside(options.path, nowMs, "the evaluator's database", () => open(options));
     database = opened.database;

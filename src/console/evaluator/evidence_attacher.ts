@@ -9,7 +9,7 @@ import { explain } from '../../slo/evidence.ts';
 import type { AlertEngine } from './alert_engine.ts';
 import { type EvidenceSources, gatherEvidence, subjectOf } from './evidence_input.ts';
 
-export const EVIDENCE_DEADLINE_MS = 3000;
+const EVIDENCE_DEADLINE_MS = 3000;
 /** Firing alerts that wait for evidence; further ones go without. */
 const WAITING_LIMIT = 50;
 

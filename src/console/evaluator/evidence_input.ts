@@ -80,7 +80,7 @@ function ledgerOf(record: QueryRecord): QueryLedger {
  * From when to when. The trouble began about one of the rule's shortest windows before the alert became pending, or
  * somewhat earlier where a guard waited for traffic: two of them. The time before is what it is compared with.
  */
-export function evidenceWindows(
+function evidenceWindows(
   rule: AlertRule,
   alert: Pick<AlertInstance, 'pendingSinceMs'>,
   { atMs, timeScale }: { readonly atMs: number; readonly timeScale: number },

@@ -28,7 +28,7 @@ const MINUTE: Tier = { stepMs: 60_000, retentionMs: 48 * HOUR_MS };
 const FIVE_MINUTES: Tier = { stepMs: 300_000, retentionMs: 35 * 24 * HOUR_MS };
 
 /** The tiers at a time scale, finest first. */
-export function scaledTiers(timeScale: number): readonly Tier[] {
+function scaledTiers(timeScale: number): readonly Tier[] {
   return [RAW, MINUTE, FIVE_MINUTES].map(({ stepMs, retentionMs }) => ({
     stepMs: stepMs / timeScale,
     retentionMs: retentionMs / timeScale,

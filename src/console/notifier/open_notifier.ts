@@ -3,8 +3,8 @@
 import type { AlertInstance } from '../../contract/alerts.ts';
 import { VitrineError } from '../../contract/errors.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
-import { fingerprintOf } from '../evaluator/alert_engine.ts';
 import type { Evaluator } from '../evaluator/evaluator.ts';
+import { fingerprintOf } from '../evaluator/fingerprint.ts';
 import { SYSTEM_CLOCK } from '../evaluator/ticker.ts';
 import { alertmanagerBody } from './alertmanager_body.ts';
 import { createDeadMan } from './dead_man.ts';
