@@ -6,8 +6,11 @@ import type { FaultDoors } from './fault_doors.ts';
 const POLL_MS = 50;
 /** A death that does not come, or a restart. */
 const WAIT_LIMIT_MS = 30_000;
-/** A restart shows in a counter of uptime when the life before was longer than the new one at its first scrape. */
-const LIFE_MS = 1000;
+/**
+ * A restart shows in a counter of uptime when the life before was longer than the new one at its first scrape. So
+ * each life lasts as long as its restart took, and this.
+ */
+const LIFE_MS = 1500;
 
 async function until(limitMs: number, signal: AbortSignal, done: () => Promise<boolean>): Promise<boolean> {
   const startMs = performance.now();
@@ -18,28 +21,37 @@ async function until(limitMs: number, signal: AbortSignal, done: () => Promise<b
   return false;
 }
 
-/** @returns how many times it died */
+/** @returns how many times it died: until `enough` says so, and at most `limit` times */
 export async function crashRepeatedly(
   doors: FaultDoors,
   options: {
     readonly process: string;
     readonly point: FaultPoint;
-    readonly times: number;
+    readonly limit: number;
+    /** Asked when it lives again. */
+    readonly enough: () => Promise<boolean>;
     readonly signal: AbortSignal;
   },
 ): Promise<number> {
-  const { process, point, times, signal } = options;
+  const { process, point, limit, enough, signal } = options;
   const isUp = async (): Promise<boolean> => (await doors.processes()).includes(process);
-  for (let died = 0; died < times; died += 1) {
-    const set = await doors.set(process, point, { crash: true }).then(
-      () => true,
+  // Set again and again: a lease must not lapse while a busy process waits for its first query.
+  const isGone = (): Promise<boolean> =>
+    doors.set(process, point, { crash: true }).then(
       () => false,
+      () => true,
     );
-    const gone = set && (await until(WAIT_LIMIT_MS, signal, async () => !(await isUp())));
-    if (!gone) return died;
-    const goneAtMs = performance.now();
-    if (!(await until(WAIT_LIMIT_MS, signal, isUp))) return died + 1;
-    await pause(performance.now() - goneAtMs + LIFE_MS);
+  let died = 0;
+  try {
+    while (died < limit && (await until(WAIT_LIMIT_MS, signal, isGone))) {
+      died += 1;
+      const goneAtMs = performance.now();
+      if (!(await until(WAIT_LIMIT_MS, signal, isUp))) break;
+      await pause(performance.now() - goneAtMs + LIFE_MS);
+      if (await enough()) break;
+    }
+  } finally {
+    await doors.lift(process, point).catch(() => {});
   }
-  return times;
+  return died;
 }

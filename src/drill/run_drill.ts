@@ -40,14 +40,14 @@ const POLL_MS = 150;
 const SLACK_MS = 20_000;
 /** Evidence is due 3 s after firing. */
 const EVIDENCE_WAIT_MS = 10_000;
-/** Load without fault: for evidence something to compare with. */
-const QUIET_S = 600;
-const QUIET_MIN_MS = 8000;
+/** Load without fault. Evidence looks back over 600 s and compares with the time before that. */
+const QUIET_FOR_EVIDENCE_S = 900;
+const QUIET_MIN_MS = 5000;
 /**
  * Minima of traffic stay while the time scale divides windows: 100 answered queries in what were five minutes is
- * the largest, and this a fifth more. The floor makes evidence certain, the ceiling is below any capacity.
+ * the largest, and this a third more. The floor makes evidence certain, the ceiling is below any capacity.
  */
-const RATE_PER_SCALE = 0.4;
+const RATE_PER_SCALE = 0.45;
 const RATE_MIN_PER_S = 20;
 const RATE_MAX_PER_S = 200;
 const LOAD_LIMIT_S = 3600;
@@ -171,7 +171,8 @@ class DrillRun {
 
   /** Load without fault until none of the alerts has been active for a while. */
   async #quiet(): Promise<boolean> {
-    const quietMs = Math.max(QUIET_MIN_MS, this.#scaledMs(QUIET_S));
+    const comparedMs = this.#drill.evidence === undefined ? 0 : this.#scaledMs(QUIET_FOR_EVIDENCE_S);
+    const quietMs = Math.max(QUIET_MIN_MS, comparedMs);
     const clearsMs = this.#scaledMs(Math.max(...this.#wanted.map(({ expected }) => expected.clearsS)));
     let sinceMs = performance.now();
     let active: AlertInstance | undefined;
@@ -212,13 +213,15 @@ class DrillRun {
           : undefined;
       try {
         if (fault.kind === 'crash') {
+          const process = workers[0] ?? '';
           const crashes = await crashRepeatedly(this.#deps.doors, {
-            process: workers[0] ?? '',
+            process,
             point: fault.point,
-            times: fault.times,
+            limit: fault.limit,
+            enough: () => this.#haveFired(),
             signal,
           });
-          if (crashes < fault.times) this.#miss(`${workers[0]} died ${crashes} times, not ${fault.times}`);
+          if (crashes === 0) this.#miss(`no query took ${process} down`);
         }
         await this.#awaitFiring(alerts);
         await this.#awaitEvidence();
@@ -256,16 +259,20 @@ class DrillRun {
     }
   }
 
+  #notFired(): WantedAlert[] {
+    return this.#wanted.filter(({ expected }) => !this.#last.get(expected.name)?.firingSinceMs);
+  }
+
+  async #haveFired(): Promise<boolean> {
+    await this.#look();
+    return this.#notFired().length === 0;
+  }
+
   async #awaitFiring(alerts: readonly ExpectedAlert[]): Promise<void> {
     const limitMs = this.#scaledMs(Math.max(...alerts.map(({ firesS }) => firesS))) + SLACK_MS;
-    const waiting = () =>
-      this.#wanted.filter(({ expected }) => !this.#last.get(expected.name)?.firingSinceMs);
-    const fired = await this.#until('waiting for its alerts', limitMs, async () => {
-      await this.#look();
-      return waiting().length === 0;
-    });
+    const fired = await this.#until('waiting for its alerts', limitMs, () => this.#haveFired());
     if (fired || this.#deps.signal.aborted) return;
-    for (const { expected } of waiting()) {
+    for (const { expected } of this.#notFired()) {
       this.#miss(`${expected.name} did not fire within ${Math.round(limitMs / 1000)} s`);
     }
   }
