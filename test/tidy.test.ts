@@ -17,7 +17,6 @@ const TEST_LINES_LIMIT = 500;
 /** Longer files, and how long they may be: a ratchet that only goes down. */
 const LONGER: Readonly<Record<string, number>> = {
   'src/contract/oip_request.test.ts': 790,
-  'src/gateway/exchange.ts': 460,
   'src/loadgen/run.ts': 410,
   // A table: one entry per metric.
   'src/telemetry/catalog.ts': 460,
