@@ -40,8 +40,11 @@ const POLL_MS = 150;
 const SLACK_MS = 20_000;
 /** Evidence is due 3 s after firing. */
 const EVIDENCE_WAIT_MS = 10_000;
-/** Load without fault. Evidence looks back over 600 s and compares with the time before that. */
-const QUIET_FOR_EVIDENCE_S = 900;
+/**
+ * Load without fault. Evidence looks back over 600 s and compares with the 1200 s before that: all of it under the
+ * same load, less the first queries of a service that has just started.
+ */
+const QUIET_FOR_EVIDENCE_S = 2100;
 const QUIET_MIN_MS = 5000;
 /**
  * Minima of traffic stay while the time scale divides windows: 100 answered queries in what were five minutes is
