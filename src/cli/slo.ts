@@ -1,7 +1,6 @@
 /** `vitrine slo`: objectives checked, compiled, and how they stand. */
 
 import { ClientError } from '../client/client_error.ts';
-import { createTransport, jsonOfAnswer } from '../client/transport.ts';
 import { loadConfig } from '../config/load.ts';
 import type { ObjectiveStatus } from '../contract/alerts.ts';
 import { VitrineError } from '../contract/errors.ts';
@@ -13,8 +12,8 @@ import { generatedAlerts } from '../slo/generated_alerts.ts';
 import type { Objective } from '../slo/objective.ts';
 import { objectiveText } from '../slo/objective_alerts.ts';
 import { formatObjectiveProblem } from '../slo/objectives.ts';
-import { consoleUrl } from './addresses.ts';
 import { readArguments, readNumber, UsageError } from './command.ts';
+import { callConsole } from './console_call.ts';
 import { type Written, writeFiles } from './slo_build.ts';
 import { type ReadFile, readObjectivesFile } from './slo_objectives.ts';
 import { bar, columns, note, plain, print } from './terminal.ts';
@@ -62,8 +61,6 @@ Examples:
   npx vitrine slo status --json | jq '.objectives[] | select(.budgetLeft < 0.25) | .name'`;
 
 const OUT = 'alerts';
-const STATUS_TIMEOUT_MS = 10_000;
-const STATUS_LIMIT_BYTES = 16 * 1024 * 1024;
 const TIME_SCALE_MAX = 1000;
 const BAR_CELLS = 12;
 
@@ -197,37 +194,16 @@ function statusRows({ name, target, good, budgetLeft, burn }: ObjectiveStatus): 
 }
 
 async function status(values: Values): Promise<number> {
-  const origin = consoleUrl(values.console);
-  const { token } = loadConfig().console;
-  await using transport = createTransport({ connections: 1, answerLimitBytes: STATUS_LIMIT_BYTES });
-  const answer = await transport.exchange({
-    origin,
-    method: 'GET',
-    path: '/console/objectives',
-    headers: {
-      accept: 'application/json',
-      ...(token === '' ? {} : { authorization: `Bearer ${token}` }),
-    },
-    timeoutMs: STATUS_TIMEOUT_MS,
-    whenRefused: 'start the service with its console ("npx vitrine up"), or name it with --console',
-  });
-  const parsed = parseObjectivesAnswer(jsonOfAnswer(answer, origin));
+  const parsed = parseObjectivesAnswer(await callConsole(values.console, '/console/objectives'));
   if (parsed === undefined) {
-    throw new ClientError(
-      'bad_answer',
-      `${origin} does not know objectives; is it the console of this version?`,
-      {
-        status: answer.status,
-      },
-    );
+    throw new ClientError('bad_answer', 'the console does not know objectives; is it of this version?');
   }
   if (values.json) print(JSON.stringify(parsed, null, 2));
-  else if (parsed.objectives.length === 0)
+  else if (parsed.objectives.length === 0) {
     print('The console has no objectives; write slo.yaml and start it again.');
-  else {
-    print(
-      columns([['OBJECTIVE', 'TARGET', 'GOOD', 'BUDGET LEFT', 'BURN'], ...parsed.objectives.map(statusRows)]),
-    );
+  } else {
+    const head = ['OBJECTIVE', 'TARGET', 'GOOD', 'BUDGET LEFT', 'BURN'];
+    print(columns([head, ...parsed.objectives.map(statusRows)]));
   }
   return 0;
 }

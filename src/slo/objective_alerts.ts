@@ -6,8 +6,8 @@ import { durationText } from './duration.ts';
 import type { BurnPair, Expression, Selection } from './expression.ts';
 import { type Objective, objectiveLabels } from './objective.ts';
 
-export const BURNS_FAST = 'VitrineBudgetBurnsFast';
-export const BURNS_SLOWLY = 'VitrineBudgetBurnsSlowly';
+const BURNS_FAST = 'VitrineBudgetBurnsFast';
+const BURNS_SLOWLY = 'VitrineBudgetBurnsSlowly';
 export const WITHOUT_DATA = 'VitrineObjectiveWithoutData';
 
 const DASHBOARD: DashboardLink = { uid: 'vitrine-objectives', variables: { slo: 'slo' } };

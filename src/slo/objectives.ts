@@ -143,7 +143,7 @@ class ObjectivesReader {
     else {
       this.#reader.problem(
         named.line,
-        `metadata.name: a ${kind} named ${named.name} stands in this file already; choose another name`,
+        `metadata.name: another ${kind} in this file is named ${named.name}; choose another name`,
       );
     }
   }

@@ -96,9 +96,9 @@ export const PROCESS_ALERTS: readonly AlertRule[] = [
     forS: MINUTE_S,
     keepFiringForS: 0,
     labels: SYSTEM_LABEL,
-    summary: '{value} workers do not serve',
+    summary: 'workers that do not serve: {value}',
     description:
-      '{value} workers that the gateway knows have not been ready for a minute. The others serve alone, with less room.',
+      'Workers that the gateway knows and that have not been ready for a minute: {value}. The others serve alone, with less room.',
     valueUnit: 'number',
     runbook: 'worker-down',
     dashboard: WORKERS_DASHBOARD,

@@ -196,7 +196,7 @@ export const QUERY_ALERTS: readonly AlertRule[] = [
     labels: SYSTEM_LABEL,
     summary: '{model} version {version} cannot be loaded',
     description:
-      '{value} workers could not load version {version} of {model} and answer queries for it with an error.',
+      'Workers that could not load version {version} of {model}: {value}. They answer queries for it with an error.',
     valueUnit: 'number',
     runbook: 'model-not-loaded',
     dashboard: MODEL_DASHBOARD,

@@ -18,6 +18,14 @@ function answered(perS: readonly [number, number, number]): Raised {
   );
 }
 
+function repositoryModel(
+  worker: Readonly<Record<string, string>>,
+  state: string,
+  values: readonly [number, number, number],
+): Raised {
+  return standing('inference_repository_models', { ...worker, model: 'langid', version: '2', state }, values);
+}
+
 export const QUERY_SCENARIOS: readonly Scenario[] = [
   ...raisedScenarios({
     rule: 'VitrineErrorSurge',
@@ -104,23 +112,14 @@ export const QUERY_SCENARIOS: readonly Scenario[] = [
     raisedS: 300,
     pendingS: 60,
     clearS: 300,
-    firing: [{ labels: { model: 'langid', version: '2' }, value: 2 }],
-    series: [WORKER, OTHER_WORKER].flatMap((worker) => [
-      standing(
-        'inference_repository_models',
-        { ...worker, model: 'langid', version: '2', state: 'READY' },
-        [1, 0, 0],
-      ),
-      standing(
-        'inference_repository_models',
-        { ...worker, model: 'langid', version: '2', state: 'LOADING' },
-        [0, 0, 1],
-      ),
-      standing(
-        'inference_repository_models',
-        { ...worker, model: 'langid', version: '2', state: 'UNAVAILABLE' },
-        [0, 1, 0],
-      ),
-    ]),
+    firing: [{ labels: { model: 'langid', version: '2' }, value: 1 }],
+    // One worker of two cannot; the next to the edge, both are still loading.
+    series: [
+      ...[WORKER, OTHER_WORKER].map((worker) => repositoryModel(worker, 'LOADING', [0, 0, 1])),
+      repositoryModel(WORKER, 'READY', [1, 0, 0]),
+      repositoryModel(WORKER, 'UNAVAILABLE', [0, 1, 0]),
+      repositoryModel(OTHER_WORKER, 'READY', [1, 1, 0]),
+      repositoryModel(OTHER_WORKER, 'UNAVAILABLE', [0, 0, 0]),
+    ],
   }),
 ];

@@ -25,7 +25,7 @@ export const TELEMETRY_ALERTS: readonly AlertRule[] = [
     labels: SYSTEM_LABEL,
     summary: '{instance} cannot export its traces',
     description:
-      '{value} export requests of {instance} ({job}) failed within 5 minutes. Queries go on unharmed; traces wait for retries and are then dropped.',
+      'Export requests of {instance} ({job}) that failed within 5 minutes: {value}. Queries go on unharmed; traces wait for retries and are then dropped.',
     valueUnit: 'number',
     runbook: 'exporter-failing',
     dashboard: TELEMETRY_DASHBOARD,
@@ -50,9 +50,9 @@ export const TELEMETRY_ALERTS: readonly AlertRule[] = [
     forS: 0,
     keepFiringForS: 0,
     labels: SYSTEM_LABEL,
-    summary: '{instance} lost {value} spans',
+    summary: 'spans lost on {instance}: {value}',
     description:
-      '{value} spans of {instance} ({job}) were lost within 5 minutes: refused by the receiver, or dropped after the last retry. Traces of that time have holes.',
+      'Spans of {instance} ({job}) that were lost within 5 minutes: {value}. The receiver refused them, or they were dropped after the last retry. Traces of that time have holes.',
     valueUnit: 'number',
     runbook: 'spans-dropped',
     dashboard: TELEMETRY_DASHBOARD,
@@ -107,7 +107,7 @@ export const TELEMETRY_ALERTS: readonly AlertRule[] = [
     labels: SYSTEM_LABEL,
     summary: 'the trace store refuses spans',
     description:
-      'The database of {instance} ({job}) refused {value} spans within 5 minutes. Senders try again, then drop them.',
+      'Spans that the database of {instance} ({job}) refused within 5 minutes: {value}. Senders try again, then drop them.',
     valueUnit: 'number',
     runbook: 'console-store-failing',
     dashboard: TELEMETRY_DASHBOARD,
