@@ -11,6 +11,9 @@ const TRAFFIC_PER_S = 20;
 /** So much more, or less, than the factor of a pair. */
 const BEYOND = 0.02;
 
+/** Length of a burst, of the long window. */
+const BURST_SHARE = 0.8;
+
 /** A stretch in which a share of the queries is bad. */
 interface Stretch {
   readonly lastsS: number;
@@ -36,6 +39,7 @@ function traffic(objective: Objective, stretches: readonly Stretch[]): ScenarioS
   const good = phases(({ badShare }) => 1 - badShare);
   const bad = phases(({ badShare }) => badShare);
   const all = phases(() => 1);
+  const none = phases(() => 0);
   if (kind === 'availability') {
     return [
       { name: 'inference_requests_total', labels: { ...labels, outcome: 'ok' }, phases: good },
@@ -49,6 +53,13 @@ function traffic(objective: Objective, stretches: readonly Stretch[]): ScenarioS
   return [
     { name: `${name}_bucket`, labels: { ...answered, le: String(thresholdS) }, phases: good },
     { name: `${name}_count`, labels: answered, phases: all },
+    // Not answered: availability's business, however long it took.
+    {
+      name: `${name}_bucket`,
+      labels: { ...labels, outcome: 'expired', le: String(thresholdS) },
+      phases: none,
+    },
+    { name: `${name}_count`, labels: { ...labels, outcome: 'expired' }, phases: all },
   ];
 }
 
@@ -67,6 +78,9 @@ function pairScenarios(objective: Objective, alert: string, pair: BurnPair): Sce
   const beyond = Math.min(1 + BEYOND, rounded(1 / (factor * budget)));
   const badShare = (times: number): number => rounded(factor * times * budget);
   const end = calmS + longS - stepS;
+  // Busier than what follows, so that windows that reach back to it do not burn as well.
+  const calm: Stretch = { lastsS: calmS, badShare: 0, perS: 2 * TRAFFIC_PER_S };
+  const burst: Stretch = { lastsS: longS * BURST_SHARE, badShare: Math.min(1, badShare(2)) };
   const title = `${factor}x`;
   return [
     {
@@ -74,7 +88,7 @@ function pairScenarios(objective: Objective, alert: string, pair: BurnPair): Sce
       title: `${title}: fires beyond the edge, and clears once the short window is calm`,
       stepS,
       series: traffic(objective, [
-        { lastsS: calmS, badShare: 0 },
+        calm,
         { lastsS: longS, badShare: badShare(beyond) },
         { lastsS: 2 * shortS, badShare: 0 },
       ]),
@@ -88,12 +102,21 @@ function pairScenarios(objective: Objective, alert: string, pair: BurnPair): Sce
       rule,
       title: `${title}: stays silent next to the edge`,
       stepS,
-      series: traffic(objective, [
-        { lastsS: calmS, badShare: 0 },
-        { lastsS: longS, badShare: badShare(1 - BEYOND) },
-      ]),
+      series: traffic(objective, [calm, { lastsS: longS, badShare: badShare(1 - BEYOND) }]),
       checks: [{ atS: end, firing: [] }],
     },
+    // Where the budget is large, a burst that is over cannot weigh enough on the long window.
+    ...(burst.badShare * BURST_SHARE > badShare(1 + BEYOND)
+      ? [
+          {
+            rule,
+            title: `${title}: stays silent once the burst is over, though the long window still burns`,
+            stepS,
+            series: traffic(objective, [calm, burst, { lastsS: longS * (1 - BURST_SHARE), badShare: 0 }]),
+            checks: [{ atS: end, firing: [] }],
+          },
+        ]
+      : []),
     {
       rule,
       title: `${title}: stays silent with too little traffic`,

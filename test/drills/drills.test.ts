@@ -9,7 +9,7 @@ import { DRILLS } from '../../src/drill/drills.ts';
 import type { DrillReport } from '../../src/drill/report.ts';
 import { ALERT_CATALOG } from '../../src/slo/alert_catalog.ts';
 import { runVitrine, startVitrine } from '../fixtures/run_vitrine.ts';
-import { type Service, startService } from './service.ts';
+import { type Service, startService } from '../system/service.ts';
 
 const OBJECTIVES = new URL('../fixtures/drill_objectives.yaml', import.meta.url).pathname;
 const LIMIT_MS = 150_000;
