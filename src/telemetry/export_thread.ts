@@ -3,7 +3,6 @@
  * is in flight at a time; while it waits, records wait in the ring, whose size bounds everything. Records are
  * freed when their fate is decided, so a crash of this thread loses none.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import { workerData } from 'node:worker_threads';
 import { type ExportThreadData, SHARED } from './export_protocol.ts';
 import { newSpanId, writeSpanId } from './ids.ts';
@@ -40,6 +39,9 @@ function flushRequested(): number {
 function stopping(): boolean {
   return flushRequested() !== Atomics.load(ints, SHARED.flushDone);
 }
+
+/** So much is sent without waiting for more: a batch, or a quarter of a small ring. */
+const gatheredBytes = Math.min(BATCH_RECORD_BYTES / 4, (data.ring.byteLength - 256) / 4);
 
 /** Hands the spans of the next records, up to a batch, to every sink. @returns how many; 0 when the ring is empty */
 function take(sinks: readonly BatchSink[]): number {
@@ -147,27 +149,47 @@ async function createSinks(): Promise<BatchSink[]> {
   return sinks;
 }
 
+/** Looks at the ring per flush interval while a batch is gathering, so that a burst does not fill it meanwhile. */
+const LOOKS_PER_INTERVAL = 4;
+
+/**
+ * Waits until there is a batch's worth, the interval is over, or a flush is asked for. A request costs far more
+ * than the spans in it: sending what is there as soon as the last one is answered would make a request of every
+ * few queries.
+ */
+async function gather(): Promise<void> {
+  const requested = flushRequested();
+  for (let look = 0; look < LOOKS_PER_INTERVAL; look += 1) {
+    if (stopping() || reader.pendingBytes() >= gatheredBytes) return;
+    const wake = Atomics.waitAsync(
+      ints,
+      SHARED.flushRequested,
+      requested,
+      data.flushIntervalMs / LOOKS_PER_INTERVAL,
+    );
+    if (!wake.async || (await wake.value) === 'ok') return;
+  }
+}
+
 async function run(): Promise<never> {
   // A waiting Atomics.waitAsync does not keep a thread alive; a timer does.
   setInterval(() => {}, 2 ** 30);
   const sinks = await createSinks();
   direct = limitsAllowDirect(data.limits) && sinks.every((sink) => sink.addEncoded !== undefined);
   for (;;) {
+    await gather();
     const requested = flushRequested();
-    if (take(sinks) > 0) {
+    let sent = take(sinks);
+    while (sent > 0) {
       await Promise.all(sinks.map((sink) => sink.send()));
       reader.commit();
-      continue;
+      sent = stopping() || reader.pendingBytes() >= gatheredBytes ? take(sinks) : 0;
     }
     reader.commit();
-    if (requested !== Atomics.load(ints, SHARED.flushDone)) {
+    if (requested !== Atomics.load(ints, SHARED.flushDone) && reader.pendingBytes() === 0) {
       Atomics.store(ints, SHARED.flushDone, requested);
       Atomics.notify(ints, SHARED.flushDone);
     }
-    // Wakes at once for a flush, else after the interval.
-    const wake = Atomics.waitAsync(ints, SHARED.flushRequested, requested, data.flushIntervalMs);
-    if (wake.async) await wake.value;
-    else await sleep(0);
   }
 }
 
