@@ -5,7 +5,7 @@
 
 import { GENERATED_INPUT } from '../src/model/generated_models.ts';
 import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
-import { startFleet } from './fleet.ts';
+import { startFleet, TELEMETRY } from './fleet.ts';
 import { type LoadCost, measureLoad, othersNote, startLoadProcess } from './load.ts';
 import { type BenchModel, mlpModel, modelFile, samplesOf, writeRepository } from './models.ts';
 import { digits, range, table } from './print.ts';
@@ -42,7 +42,11 @@ async function run(context: BenchContext): Promise<BenchResult> {
     }),
   );
   const fleet = held.use(
-    await startFleet(machine, folder.root, { name: 'fleet', repository, otlpPort: drain.ports.http }),
+    await startFleet(machine, folder.root, {
+      name: 'fleet',
+      repository,
+      telemetry: TELEMETRY.to(drain.ports.http),
+    }),
   );
   const serve = (model: BenchModel, seconds = durationS): Promise<LoadCost> =>
     measureLoad(

@@ -51,7 +51,7 @@ export const PROFILE_OPTIONS: readonly string[] = [
 
 /** Functions kept of each thread, and lines printed. */
 const FUNCTIONS = 40;
-const PRINTED = 14;
+const PRINTED = 10;
 const NATIVE = '(native)';
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 /** Starting and stopping the profile. */

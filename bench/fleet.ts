@@ -12,8 +12,8 @@ export interface FleetPlan {
   /** Tells the logs of several fleets apart. */
   readonly name: string;
   readonly repository: string;
-  /** Where spans go; undefined turns telemetry off altogether. */
-  readonly otlpPort: number | undefined;
+  /** One of TELEMETRY. */
+  readonly telemetry: Readonly<Record<string, string>>;
   readonly gatewayRole?: number;
   readonly workerRole?: number;
   /** Whether it will be profiled, see profileWhile(). */
@@ -27,23 +27,29 @@ export interface Fleet extends AsyncDisposable {
   readonly workerUrl: string;
 }
 
-/** Settings that send telemetry to a port of this machine, or turn it off. */
-export function telemetryEnvironment(otlpPort: number | undefined): Record<string, string> {
-  return otlpPort === undefined
-    ? { VITRINE_TELEMETRY_ENABLED: 'false' }
-    : { OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${otlpPort}` };
-}
+/** Settings of telemetry. */
+export const TELEMETRY = {
+  /** No record, no header, no metrics. */
+  off: { VITRINE_TELEMETRY_ENABLED: 'false' },
+  /** Everything but the export: what the serving threads pay alone. */
+  unexported: { OTEL_TRACES_EXPORTER: 'none' },
+  /** Everything on, every trace kept and sent to a port of this machine. */
+  to: (otlpPort: number | undefined) => ({ OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${otlpPort}` }),
+} as const;
 
 /** @throws Error when a process does not start, or the gateway does not find its worker */
 export async function startFleet(machine: Machine, folder: string, plan: FleetPlan): Promise<Fleet> {
   await using opened = new AsyncDisposableStack();
-  const env = telemetryEnvironment(plan.otlpPort);
   const nodeOptions = plan.profiled === true ? PROFILE_OPTIONS : [];
   const worker = opened.use(
     await startProcess(machine, folder, {
       name: `${plan.name}-worker`,
       module: entry('worker'),
-      env: { ...env, VITRINE_WORKER_BASE_PORT: '0', VITRINE_WORKER_MODEL_REPOSITORY: plan.repository },
+      env: {
+        ...plan.telemetry,
+        VITRINE_WORKER_BASE_PORT: '0',
+        VITRINE_WORKER_MODEL_REPOSITORY: plan.repository,
+      },
       nodeOptions,
       ...(plan.workerRole === undefined ? {} : { role: plan.workerRole }),
     }),
@@ -54,7 +60,7 @@ export async function startFleet(machine: Machine, folder: string, plan: FleetPl
       name: `${plan.name}-gateway`,
       module: entry('gateway'),
       env: {
-        ...env,
+        ...plan.telemetry,
         VITRINE_GATEWAY_HTTP_PORT: '0',
         VITRINE_GATEWAY_METRICS_PORT: '0',
         VITRINE_GATEWAY_WORKERS: workerUrl,

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { LoadOptions } from '../src/loadgen/plan.ts';
 import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
 import { formatProfile, PROFILE_OPTIONS, profileWhile } from './cpu_profile.ts';
-import { becomeReady, telemetryEnvironment } from './fleet.ts';
+import { becomeReady, TELEMETRY } from './fleet.ts';
 import { type LoadCost, measureLoad, othersNote, startLoadProcess } from './load.ts';
 import { samplesOf, tinyModel } from './models.ts';
 import { digits, table } from './print.ts';
@@ -49,7 +49,7 @@ async function run(context: BenchContext): Promise<BenchResult> {
       name: 'gateway',
       module: entry('gateway'),
       env: {
-        ...telemetryEnvironment(drain.ports.http),
+        ...TELEMETRY.to(drain.ports.http),
         VITRINE_GATEWAY_HTTP_PORT: '0',
         VITRINE_GATEWAY_METRICS_PORT: '0',
         VITRINE_GATEWAY_WORKERS: workerUrl,

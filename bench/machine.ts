@@ -1,6 +1,6 @@
 /** The machine that a bench runs on: its cores, whether processes can be pinned to them, and who else uses them. */
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, loadavg, release, totalmem } from 'node:os';
 
 /** Kernel ticks per second in which /proc counts processor time; fixed in the interface that Linux shows to programs. */
@@ -47,10 +47,32 @@ export function coreOf(machine: Machine, role: number): number | undefined {
  * Counted in steps of 10 ms.
  */
 export function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  return cpuOfStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+}
+
+function cpuOfStat(stat: string): number {
   // The command's name stands in parentheses and may hold blanks; utime and stime are fields 14 and 15.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_S;
+}
+
+/**
+ * Processor time of a process in milliseconds by the names of its threads; those of one name are summed. `MainThread`
+ * is JavaScript's main one, `V8Worker` compiles and collects, threads of ours have the names that they were given.
+ */
+export function threadCpuMs(pid: number): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    let stat: string;
+    try {
+      stat = readFileSync(`/proc/${pid}/task/${thread}/stat`, 'utf8');
+    } catch {
+      continue; // it ended while we looked
+    }
+    const name = stat.slice(stat.indexOf('(') + 1, stat.lastIndexOf(')'));
+    times.set(name, (times.get(name) ?? 0) + cpuOfStat(stat));
+  }
+  return times;
 }
 
 /** Processor time of the whole machine in milliseconds, idle and waiting left out. */

@@ -6,8 +6,9 @@ import { join } from 'node:path';
 import type { LoadOptions } from '../src/loadgen/plan.ts';
 import type { Bench, BenchContext, BenchResult, Figure } from './bench.ts';
 import { formatProfile, profileWhile, type ThreadProfile } from './cpu_profile.ts';
-import { type Fleet, startFleet } from './fleet.ts';
+import { type Fleet, startFleet, TELEMETRY } from './fleet.ts';
 import { type LoadCost, measureLoad, othersNote, startLoadProcess } from './load.ts';
+import { threadCpuMs } from './machine.ts';
 import { type BenchModel, mlpModel, samplesOf, tinyModel, writeRepository } from './models.ts';
 import { digits, table } from './print.ts';
 import { entry, startProcess } from './processes.ts';
@@ -22,27 +23,49 @@ const AIM = { relation: 'at least', value: 0.9 } as const;
 /** Threads below are not printed. */
 const LEAST_CPU_US = 0.5;
 
-type Side = 'off' | 'on' | 'console';
+const SIDES = ['off', 'unexported', 'on', 'console'] as const;
+type Side = (typeof SIDES)[number];
+const SIDE_TEXT: Readonly<Record<Side, string>> = {
+  off: 'off',
+  unexported: 'on, nothing exported',
+  on: 'on, to a drain',
+  console: 'on, to the console',
+};
 
-async function run(context: BenchContext): Promise<BenchResult> {
-  const { machine, quick } = context;
-  const durationS = quick ? 1.5 : 4;
-  const warmup = { requests: quick ? 5_000 : 30_000, durationS: 30 };
-  // A process keeps what its compiler made of its first seconds, so each comparison uses several.
-  const generations = quick ? 1 : 3;
-  await using folder = await temporaryFolder();
-  const models = [tinyModel(), mlpModel('small', { maxRows: 32, maxDelayMs: 2 })] as const;
+/** By process (`gateway`, `worker`) and name of the thread, microseconds per query. */
+type ThreadCosts = Map<string, number>;
+
+/** What was found of one model. */
+interface ModelCosts {
+  readonly model: BenchModel;
+  readonly rounds: Record<Side, LoadCost[]>;
+  readonly threads: Record<Side, ThreadCosts[]>;
+}
+
+interface Lab extends AsyncDisposable {
+  start(side: Side, profiled: boolean): Promise<Fleet>;
+  measure(
+    fleet: Fleet,
+    model: BenchModel,
+    length: Pick<LoadOptions, 'durationS' | 'requests'>,
+  ): Promise<LoadCost>;
+}
+
+/** Everything but the fleets: models, receivers, generator. */
+async function openLab({ machine }: BenchContext, models: readonly BenchModel[]): Promise<Lab> {
+  await using opened = new AsyncDisposableStack();
+  const folder = opened.use(await temporaryFolder());
   const repository = folder.path('models');
   await writeRepository(repository, models);
-  const drain = await startProcess(machine, folder.root, {
-    name: 'drain',
-    module: new URL('./drain.ts', import.meta.url),
-    role: OTHER_ROLE,
-  });
-  await using held = new AsyncDisposableStack();
-  held.use(drain);
-  const load = held.use(await startLoadProcess(machine, folder.root, OTHER_ROLE));
-  const receiver = held.use(
+  const drain = opened.use(
+    await startProcess(machine, folder.root, {
+      name: 'drain',
+      module: new URL('./drain.ts', import.meta.url),
+      role: OTHER_ROLE,
+    }),
+  );
+  const load = opened.use(await startLoadProcess(machine, folder.root, OTHER_ROLE));
+  const receiver = opened.use(
     await startProcess(machine, folder.root, {
       name: 'console',
       module: entry('console'),
@@ -54,96 +77,167 @@ async function run(context: BenchContext): Promise<BenchResult> {
       },
     }),
   );
-  const ports: Record<Side, number | undefined> = {
-    off: undefined,
-    on: drain.ports.http,
-    console: receiver.ports.otlp,
+  const telemetry: Record<Side, Readonly<Record<string, string>>> = {
+    off: TELEMETRY.off,
+    unexported: TELEMETRY.unexported,
+    on: TELEMETRY.to(drain.ports.http),
+    console: TELEMETRY.to(receiver.ports.otlp),
   };
-  const start = (side: Side, profiled = false): Promise<Fleet> =>
-    startFleet(machine, folder.root, {
-      name: side,
-      repository,
-      otlpPort: ports[side],
-      gatewayRole: SERVING_ROLE,
-      workerRole: SERVING_ROLE,
-      profiled,
-    });
-  const measure = (
-    fleet: Fleet,
-    model: BenchModel,
-    length: Pick<LoadOptions, 'durationS' | 'requests'>,
-  ): Promise<LoadCost> =>
-    measureLoad(
-      load,
-      {
-        url: fleet.url,
-        model: model.name,
-        samples: samplesOf(model, 'json'),
-        concurrency: CONCURRENCY,
-        ...length,
-      },
-      { gateway: fleet.gateway, worker: fleet.worker, console: receiver },
-      [drain],
-    );
-  /** Of the processes that serve. */
-  const servingUs = ({ cpuUs }: LoadCost): number => (cpuUs.gateway ?? 0) + (cpuUs.worker ?? 0);
-
-  const costs: Record<string, Record<Side, LoadCost[]>> = {};
-  for (const model of models) costs[model.name] = { off: [], on: [], console: [] };
-  for (let generation = 1; generation <= generations; generation += 1) {
-    context.progress(`generation ${generation} of ${generations}, starting`);
-    await using fleets = new AsyncDisposableStack();
-    const off = fleets.use(await start('off'));
-    const on = fleets.use(await start('on'));
-    const embedded = fleets.use(await start('console'));
-    for (const model of models) {
-      for (const fleet of [off, on, embedded]) await measure(fleet, model, warmup);
-      const rounds = await alternate(
-        context.rounds,
+  const held = opened.move();
+  return {
+    start: (side, profiled) =>
+      startFleet(machine, folder.root, {
+        name: side,
+        repository,
+        telemetry: telemetry[side],
+        gatewayRole: SERVING_ROLE,
+        workerRole: SERVING_ROLE,
+        profiled,
+      }),
+    measure: (fleet, model, length) =>
+      measureLoad(
+        load,
         {
-          off: () => measure(off, model, { durationS }),
-          on: () => measure(on, model, { durationS }),
-          console: () => measure(embedded, model, { durationS }),
+          url: fleet.url,
+          model: model.name,
+          samples: samplesOf(model, 'json'),
+          concurrency: CONCURRENCY,
+          ...length,
         },
-        (text) => context.progress(`${model.name}, generation ${generation} of ${generations}, ${text}`),
+        { gateway: fleet.gateway, worker: fleet.worker, console: receiver },
+        [drain],
+      ),
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+async function run(context: BenchContext): Promise<BenchResult> {
+  const { quick } = context;
+  const durationS = quick ? 1.5 : 4;
+  const warmup = { requests: quick ? 5_000 : 30_000, durationS: 30 };
+  // A process keeps what its compiler made of its first seconds, so each comparison uses several.
+  const generations = quick ? 1 : 3;
+  const tiny = tinyModel();
+  const models = [tiny, mlpModel('small', { maxRows: 32, maxDelayMs: 2 })];
+  await using lab = await openLab(context, models);
+
+  const costs = models.map((model): ModelCosts => ({ model, rounds: perSide(), threads: perSide() }));
+  for (let generation = 1; generation <= generations; generation += 1) {
+    const text = `generation ${generation} of ${generations}`;
+    context.progress(`${text}, starting`);
+    await using opened = new AsyncDisposableStack();
+    const fleets = {} as Record<Side, Fleet>;
+    for (const side of SIDES) fleets[side] = opened.use(await lab.start(side, false));
+    for (const { model, rounds, threads } of costs) {
+      for (const side of SIDES) await lab.measure(fleets[side], model, warmup);
+      const measure = (side: Side) => async () => {
+        const before = threadTimes(fleets[side]);
+        const cost = await lab.measure(fleets[side], model, { durationS });
+        threads[side].push(threadCosts(before, threadTimes(fleets[side]), cost.ok));
+        return cost;
+      };
+      const sides = Object.fromEntries(SIDES.map((side) => [side, measure(side)]));
+      const found = await alternate(context.rounds, sides, (round) =>
+        context.progress(`${model.name}, ${text}, ${round}`),
       );
-      for (const side of ['off', 'on', 'console'] as const) costs[model.name]?.[side].push(...rounds[side]);
+      for (const side of SIDES) rounds[side].push(...(found[side] ?? []));
     }
   }
 
-  const figures: Figure[] = [];
+  const profiles: Partial<Record<Side, readonly ThreadProfile[]>> = {};
+  for (const side of ['off', 'on'] as const) {
+    context.progress(`profile, telemetry ${side}`);
+    await using fleet = await lab.start(side, true);
+    await lab.measure(fleet, tiny, warmup);
+    profiles[side] = await profileWhile(
+      { gateway: fleet.gateway, worker: fleet.worker },
+      join(context.outFolder, `profile-telemetry-${side}`),
+      async () => (await lab.measure(fleet, tiny, { durationS })).ok,
+    );
+  }
+  const profileTables = Object.entries(profiles).flatMap(([side, threads]) =>
+    threads
+      .filter(({ cpuUs }) => cpuUs >= LEAST_CPU_US)
+      .map((thread) => formatProfile(`profile of ${tiny.name}, telemetry ${side}`, thread)),
+  );
+  return {
+    figures: costs.flatMap(figuresOf),
+    tables: [costTable(costs), ...costs.map(threadTable), ...profileTables],
+    notes: [
+      `Closed loop of ${CONCURRENCY}, ${durationS} s a round, ${generations} generations of processes; gateway and worker share one core, generator and receiver another.`,
+      'tiny is the worst case: a query that computes nothing, unbatched. small is the model of bench 5.',
+      'Where others use the machine, the least of each side is the better figure.',
+      ...othersNote(costs.flatMap(({ rounds }) => Object.values(rounds).flat())),
+    ],
+    details: {
+      costs: costs.map(({ model, rounds }) => ({ model: model.name, rounds })),
+      profiles,
+    },
+  };
+}
+
+function perSide<T>(): Record<Side, T[]> {
+  return { off: [], unexported: [], on: [], console: [] };
+}
+
+function threadTimes({ gateway, worker }: Fleet): ReadonlyMap<string, number> {
+  const times = new Map<string, number>();
+  for (const [process, { pid }] of Object.entries({ gateway, worker })) {
+    for (const [thread, ms] of threadCpuMs(pid)) times.set(`${process} ${thread}`, ms);
+  }
+  return times;
+}
+
+function threadCosts(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+  queries: number,
+): ThreadCosts {
+  return new Map([...after].map(([name, ms]) => [name, ((ms - (before.get(name) ?? 0)) * 1e3) / queries]));
+}
+
+/** Of the processes that serve. */
+function servingUs({ cpuUs }: LoadCost): number {
+  return (cpuUs.gateway ?? 0) + (cpuUs.worker ?? 0);
+}
+
+function figuresOf({ model, rounds }: ModelCosts): Figure[] {
+  const off = rounds.off.map(servingUs);
+  return (['on', 'console'] as const).flatMap((side): Figure[] => {
+    const receiver = side === 'on' ? 'a drain' : 'the console';
+    const on = rounds[side].map(servingUs);
+    const perS = (of: Side): number[] => rounds[of].map(({ okPerS }) => okPerS);
+    return [
+      {
+        label: `${model.name}: CPU off / on, export to ${receiver}`,
+        spread: ratioOf(off, on),
+        unit: 'x',
+        ...(side === 'on' ? { aim: AIM } : {}),
+      },
+      {
+        label: `${model.name}: the same, least of each side`,
+        spread: spreadOf([Math.min(...off) / Math.min(...on)]),
+        unit: 'x',
+      },
+      {
+        label: `${model.name}: throughput on / off, export to ${receiver}`,
+        spread: ratioOf(perS(side), perS('off')),
+        unit: 'x',
+      },
+    ];
+  });
+}
+
+function costTable(costs: readonly ModelCosts[]): string[] {
   const rows = [
     ['us of processor time a query', 'gateway', 'worker', 'both', 'console', 'queries/s', 'p99 ms'],
   ];
-  for (const model of models) {
-    const sides = costs[model.name];
-    if (sides === undefined) continue;
-    for (const side of ['on', 'console'] as const) {
-      const receiverName = side === 'on' ? 'a drain' : 'the console';
-      figures.push({
-        label: `${model.name}: CPU off / on, export to ${receiverName}`,
-        spread: ratioOf(sides.off.map(servingUs), sides[side].map(servingUs)),
-        unit: 'x',
-        ...(side === 'on' ? { aim: AIM } : {}),
-      });
-      figures.push({
-        label: `${model.name}: the same, least of each side`,
-        spread: spreadOf([least(sides.off.map(servingUs)) / least(sides[side].map(servingUs))]),
-        unit: 'x',
-      });
-      figures.push({
-        label: `${model.name}: throughput on / off, export to ${receiverName}`,
-        spread: ratioOf(
-          sides[side].map(({ okPerS }) => okPerS),
-          sides.off.map(({ okPerS }) => okPerS),
-        ),
-        unit: 'x',
-      });
-    }
-    for (const side of ['off', 'on', 'console'] as const) {
-      const median = (of: (cost: LoadCost) => number): string => digits(spreadOf(sides[side].map(of)).median);
+  for (const { model, rounds } of costs) {
+    for (const side of SIDES) {
+      const median = (of: (cost: LoadCost) => number): string =>
+        digits(spreadOf(rounds[side].map(of)).median);
       rows.push([
-        `${model.name}, ${side === 'console' ? 'on, to the console' : side}`,
+        `${model.name}, ${SIDE_TEXT[side]}`,
         median(({ cpuUs }) => cpuUs.gateway ?? 0),
         median(({ cpuUs }) => cpuUs.worker ?? 0),
         median(servingUs),
@@ -153,41 +247,21 @@ async function run(context: BenchContext): Promise<BenchResult> {
       ]);
     }
   }
-
-  const profileTables: string[][] = [];
-  const profiles: Record<string, readonly ThreadProfile[]> = {};
-  const [profiledModel] = models;
-  for (const side of ['off', 'on'] as const) {
-    context.progress(`profile, telemetry ${side}`);
-    await using fleet = await start(side, true);
-    await measure(fleet, profiledModel, warmup);
-    const threads = await profileWhile(
-      { gateway: fleet.gateway, worker: fleet.worker },
-      join(context.outFolder, `profile-telemetry-${side}`),
-      async () => (await measure(fleet, profiledModel, { durationS })).ok,
-    );
-    profiles[side] = threads;
-    for (const thread of threads) {
-      if (thread.cpuUs < LEAST_CPU_US) continue;
-      profileTables.push(formatProfile(`profile of ${profiledModel.name}, telemetry ${side}`, thread));
-    }
-  }
-  return {
-    figures,
-    tables: [table(rows), ...profileTables],
-    notes: [
-      `Closed loop of ${CONCURRENCY}, ${durationS} s a round, ${generations} generations of processes; gateway and worker share one core, generator and receiver another.`,
-      'tiny is the worst case: a query that computes nothing, unbatched. small is the model of bench 5.',
-      'Processor time is of all threads, the export threads among them. Where others use the machine, the least of each side is the better figure.',
-      ...othersNote(Object.values(costs).flatMap((sides) => Object.values(sides).flat())),
-    ],
-    details: { costs, profiles },
-  };
+  return table(rows);
 }
 
-/** The round that was disturbed least. */
-function least(values: readonly number[]): number {
-  return Math.min(...values);
+function threadTable({ model, threads }: ModelCosts): string[] {
+  const names = [...new Set(SIDES.flatMap((side) => threads[side].flatMap((costs) => [...costs.keys()])))];
+  const rows = names.map((name) => {
+    const medians = SIDES.map((side) => spreadOf(threads[side].map((costs) => costs.get(name) ?? 0)).median);
+    return { name, medians };
+  });
+  return table([
+    [`${model.name}, by thread, us a query`, ...SIDES],
+    ...rows
+      .filter(({ medians }) => Math.max(...medians) >= LEAST_CPU_US)
+      .map(({ name, medians }) => [name, ...medians.map(digits)]),
+  ]);
 }
 
 export const telemetryCost: Bench = {

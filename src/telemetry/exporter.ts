@@ -53,6 +53,7 @@ export function createExporter(options: ExporterOptions, log: Logger): Exporter 
   const start = (): void => {
     const data: ExportThreadData = { ...threadOptions, ring: shared };
     const started = new Worker(new URL('./export_thread.ts', import.meta.url), {
+      name: 'export',
       workerData: data,
       // A heap of its own that cannot grow at the service's expense.
       resourceLimits: { maxOldGenerationSizeMb: 128 },
