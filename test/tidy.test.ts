@@ -190,9 +190,8 @@ test('the lockfile is complete for every platform, pinned by hash, and names no 
     }
     if (path === '') continue;
     expect(entry.integrity, path).toMatch(/^sha512-/);
-    expect(entry.resolved ?? 'https://registry.npmjs.org/', path).toMatch(
-      /^https:\/\/registry\.npmjs\.org\//,
-    );
+    // Names no host: whoever installs uses the registry that they are set up for.
+    expect(entry.resolved, path).toBeUndefined();
   }
 });
 
