@@ -33,17 +33,23 @@ function labelText(labels: Readonly<Record<string, string>>): string {
   return pairs.length === 0 ? '' : `{${pairs.join(',')}}`;
 }
 
+/**
+ * A counter's next value, rounded up: rounded down it would be a hair less than promtool has added up, which is
+ * a reset to Prometheus.
+ */
+function roundedUp(value: number): number {
+  return Math.ceil(value * 1e6) / 1e6;
+}
+
 /** The samples in promtool's notation: `0+150x39 6000+148x20 _x5 stale`. */
 function valuesText(phases: readonly Phase[], stepS: number): string {
   let value = 0;
-  let begun = false;
   return phases
     .map(({ lastsS, from, perS = 0, gap }) => {
       const count = Math.round(lastsS / stepS);
       if (gap === 'missing') return `_x${count - 1}`;
       if (gap === 'stale') return `stale${count > 1 ? ` _x${count - 2}` : ''}`;
-      const first = from ?? (begun ? value + perS * stepS : perS * stepS);
-      begun = true;
+      const first = from ?? roundedUp(value + perS * stepS);
       value = first + perS * stepS * (count - 1);
       return `${numberText(first)}+${numberText(perS * stepS)}x${count - 1}`;
     })

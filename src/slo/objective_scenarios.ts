@@ -11,7 +11,8 @@ const TRAFFIC_PER_S = 20;
 /** So much more, or less, than the factor of a pair. */
 const BEYOND = 0.02;
 
-/** Length of a burst, of the long window. */
+/** A burst: so many times the factor, for this share of the long window. */
+const BURST_TIMES = 1.6;
 const BURST_SHARE = 0.8;
 
 /** A stretch in which a share of the queries is bad. */
@@ -80,7 +81,7 @@ function pairScenarios(objective: Objective, alert: string, pair: BurnPair): Sce
   const end = calmS + longS - stepS;
   // Busier than what follows, so that windows that reach back to it do not burn as well.
   const calm: Stretch = { lastsS: calmS, badShare: 0, perS: 2 * TRAFFIC_PER_S };
-  const burst: Stretch = { lastsS: longS * BURST_SHARE, badShare: Math.min(1, badShare(2)) };
+  const burst: Stretch = { lastsS: longS * BURST_SHARE, badShare: Math.min(1, badShare(BURST_TIMES)) };
   const title = `${factor}x`;
   return [
     {
