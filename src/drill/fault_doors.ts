@@ -23,7 +23,6 @@ export interface FaultDoors {
 
 /** A fault that nobody renews is gone after so long. */
 const LEASE_MS = 5000;
-const RENEW_MS = 1000;
 const CALL_TIMEOUT_MS = 2000;
 const SOCKET_NAME = /^((?:gateway|worker)-\d+)\.sock$/;
 
@@ -77,49 +76,4 @@ export async function workersOf(doors: FaultDoors, directory: string): Promise<s
     'forbidden',
     `no worker takes faults in ${directory}: start the service with VITRINE_DRILL_ALLOWED=true, and give both the same VITRINE_DRILL_SOCKET_DIRECTORY`,
   );
-}
-
-/** A fault that is held up until it is disposed, and lapses by itself when whoever holds it is killed. */
-export interface HeldFault extends AsyncDisposable {
-  /** Why it could not be renewed, the last time; undefined while it holds. */
-  readonly lost: string | undefined;
-}
-
-/** @throws Error when one of the processes does not take it; then none has it */
-export async function holdFault(
-  doors: FaultDoors,
-  processes: readonly string[],
-  point: FaultPoint,
-  fault: FaultBody,
-): Promise<HeldFault> {
-  const setAll = () => Promise.all(processes.map((process) => doors.set(process, point, fault)));
-  const liftAll = () => Promise.allSettled(processes.map((process) => doors.lift(process, point)));
-  try {
-    await setAll();
-  } catch (error) {
-    await liftAll();
-    throw error;
-  }
-  let lost: string | undefined;
-  let renewing: Promise<void> = Promise.resolve();
-  const timer = setInterval(() => {
-    renewing = renewing.then(setAll).then(
-      () => {
-        lost = undefined;
-      },
-      (error: Error) => {
-        lost = error.message;
-      },
-    );
-  }, RENEW_MS);
-  return {
-    get lost() {
-      return lost;
-    },
-    async [Symbol.asyncDispose]() {
-      clearInterval(timer);
-      await renewing;
-      await liftAll();
-    },
-  };
 }

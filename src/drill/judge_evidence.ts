@@ -1,6 +1,6 @@
 /** Whether evidence names what was done: the stage, and the workers that have the fault. */
 import type { Evidence } from '../contract/evidence.ts';
-import type { ExpectedEvidence } from './drills.ts';
+import type { ExpectedEvidence } from './drill.ts';
 
 /** @returns what it does not say, in sentences; empty when it is right */
 export function judgeEvidence(

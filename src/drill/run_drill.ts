@@ -5,12 +5,10 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AlertInstance } from '../contract/alerts.ts';
 import type { Evidence } from '../contract/evidence.ts';
-import type { LoadSample } from '../loadgen/plan.ts';
 import { runLoad } from '../loadgen/run.ts';
 import type { ConsoleWatch } from './console_watch.ts';
-import { crashRepeatedly } from './crashes.ts';
-import type { AlertOf, Drill, ExpectedAlert } from './drills.ts';
-import { type FaultDoors, holdFault } from './fault_doors.ts';
+import type { AlertOf, Drill, DrillContext, DrillTarget, ExpectedAlert } from './drill.ts';
+import type { FaultDoors } from './fault_doors.ts';
 import { judgeEvidence } from './judge_evidence.ts';
 import { firstFelt } from './probe.ts';
 import type { DrillAlertTimes, DrillReport, DrillStep, DrillStepKind } from './report.ts';
@@ -24,15 +22,6 @@ export interface DrillDeps {
   readonly onProgress?: (text: string) => void;
   /** Lifts the fault and ends the drill. */
   readonly signal: AbortSignal;
-}
-
-export interface DrillTarget {
-  /** Of the gateway. */
-  readonly url: string;
-  readonly model: string;
-  readonly samples: readonly LoadSample[];
-  /** Those that take faults. */
-  readonly workers: readonly string[];
 }
 
 const POLL_MS = 150;
@@ -128,6 +117,10 @@ class DrillRun {
           return { model };
         case 'worker':
           return { instance: workers[0] ?? '' };
+        case 'gateway':
+          return { instance: 'gateway-0' };
+        case 'console':
+          return { instance: 'console-0' };
         case 'latency_objective':
         case 'availability_objective': {
           const slo = sloOf(of === 'latency_objective' ? 'latency' : 'availability');
@@ -193,52 +186,53 @@ class DrillRun {
     return isQuiet;
   }
 
+  #context(): DrillContext {
+    const { doors, console, signal } = this.#deps;
+    return {
+      target: this.#target,
+      doors,
+      console,
+      timeScale: this.#timeScale,
+      haveFired: () => this.#haveFired(),
+      until: (what, limitMs, done) => this.#until(what, limitMs, done),
+      signal,
+    };
+  }
+
   async #withFault(): Promise<void> {
-    const { fault, alerts } = this.#drill;
-    const { workers } = this.#target;
+    const drill = this.#drill;
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#deps.signal]);
     this.#faultAtMs = Date.now();
-    const affected = fault.kind === 'hold' ? workers : workers.slice(0, 1);
-    this.#step('fault', `${this.#drill.summary}, at ${fault.point} of ${affected.join(', ')}`);
-    const [sample] = this.#target.samples;
-    const slowMs = fault.kind === 'hold' ? (fault.body.delayMs ?? Number.POSITIVE_INFINITY) : 200;
-    const felt = sample && firstFelt({ ...this.#target, sample }, slowMs, signal);
-    const told = felt?.then((first) => {
-      if (first === undefined) return;
-      const what = first.status === 200 ? `${Math.round(first.ms)} ms` : `status ${first.status}`;
-      this.#step('first_slow', what, first.atMs);
-    });
+    this.#step('fault', `${drill.summary}, at ${drill.place(this.#target)}`);
+    const told = this.#tellFirstFelt(signal);
     try {
-      const held =
-        fault.kind === 'hold'
-          ? await holdFault(this.#deps.doors, workers, fault.point, fault.body)
-          : undefined;
+      const injected = await drill.inject(this.#context());
       try {
-        if (fault.kind === 'crash') {
-          const process = workers[0] ?? '';
-          const crashes = await crashRepeatedly(this.#deps.doors, {
-            process,
-            point: fault.point,
-            limit: fault.limit,
-            enough: () => this.#haveFired(),
-            signal,
-          });
-          if (crashes === 0) this.#miss(`no query took ${process} down`);
-        }
-        await this.#awaitFiring(alerts);
+        await this.#awaitFiring(drill.alerts);
         await this.#awaitEvidence();
       } finally {
-        await held?.[Symbol.asyncDispose]();
-        if (held?.lost !== undefined) this.#miss(`the fault could not be held: ${held.lost}`);
+        await injected[Symbol.asyncDispose]();
+        if (injected.problem !== undefined) this.#miss(injected.problem);
       }
     } finally {
       stop.abort();
       await told;
     }
     this.#liftedAtMs = Date.now();
-    this.#step('lifted', fault.kind === 'hold' ? 'the fault is gone' : 'no worker is killed any more');
+    this.#step('lifted', drill.lifted);
     await this.#awaitCleared();
+  }
+
+  /** Ends with the first query that shows the fault, or with the signal. */
+  async #tellFirstFelt(signal: AbortSignal): Promise<void> {
+    const [sample] = this.#target.samples;
+    const { feltFromMs } = this.#drill;
+    if (sample === undefined || feltFromMs === undefined) return;
+    const first = await firstFelt({ ...this.#target, sample }, feltFromMs, signal);
+    if (first === undefined) return;
+    const what = first.status === 200 ? `${Math.round(first.ms)} ms` : `status ${first.status}`;
+    this.#step('first_slow', what, first.atMs);
   }
 
   /** Looks at the alerts that belong to this fault, and tells what changed. */
