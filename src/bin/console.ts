@@ -41,6 +41,7 @@ const telemetry = await startTelemetry({
   config: config.telemetry,
   // The console records no queries, and must not export to itself.
   otel: { ...readOtelConfig(), tracesExporters: [] },
+  timeScale: config.slo.timeScale,
 });
 const health = createHealth();
 try {

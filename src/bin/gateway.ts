@@ -5,10 +5,12 @@ import { SERVICE_GATEWAY } from '../contract/attributes.ts';
 import type { Peer } from '../contract/messages.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { peerScrapeTargets, staticTargets, targetScrapes, workerTargets } from '../gateway/peers.ts';
+import { createWorkerNetwork, type WorkerNetwork } from '../gateway/worker_network.ts';
 import { openFaultSocket } from '../lifecycle/fault_socket.ts';
 import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
+import { stallOnFault } from '../lifecycle/stall.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
 import { configOrExit } from './config_or_exit.ts';
 
@@ -23,6 +25,7 @@ const telemetry = await startTelemetry({
   version,
   config: config.telemetry,
   otel: readOtelConfig(),
+  timeScale: config.slo.timeScale,
 });
 const health = createHealth();
 
@@ -35,14 +38,17 @@ await runService({
   async start({ onPeers }) {
     await using opened = new AsyncDisposableStack();
     const faults = config.drill.allowed ? createFaults() : undefined;
+    let network: WorkerNetwork | undefined;
     if (faults !== undefined) {
       const directory = config.drill.socketDirectory;
       opened.use(await openFaultSocket(faults, { directory, name: 'gateway', index }));
+      opened.use(stallOnFault(faults));
+      network = opened.use(await createWorkerNetwork(faults));
     }
     const { metricsPort } = config.gateway;
     const gateway = opened.use(
       await createGateway(
-        { telemetry, health, faults },
+        { telemetry, health, faults, connector: network?.connector },
         {
           ...config.gateway,
           ...config.access,

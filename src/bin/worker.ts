@@ -6,6 +6,7 @@ import { openFaultSocket } from '../lifecycle/fault_socket.ts';
 import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
+import { stallOnFault } from '../lifecycle/stall.ts';
 import { applyRuntimeEnvironment } from '../model/runtime_environment.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
 import { recordGpus } from '../worker/gpu_metrics.ts';
@@ -25,6 +26,7 @@ const telemetry = await startTelemetry({
   version,
   config: config.telemetry,
   otel: readOtelConfig(),
+  timeScale: config.slo.timeScale,
 });
 const health = createHealth();
 
@@ -40,6 +42,7 @@ await runService({
     if (config.drill.allowed) {
       const directory = config.drill.socketDirectory;
       opened.use(await openFaultSocket(faults, { directory, name: 'worker', index }));
+      opened.use(stallOnFault(faults));
     }
     const service = opened.use(
       await createWorkerService(

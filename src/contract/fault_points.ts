@@ -1,7 +1,7 @@
 /**
  * Where a drill or a test can make a query wait, fail, or take its process down: one point inside each stage,
- * so that a delay at a point makes exactly that stage grow. A closed list; the table is in
- * lifecycle/faults.ts.
+ * so that a delay at a point makes exactly that stage grow; and points beside the queries. A closed list; the
+ * table is in lifecycle/faults.ts.
  */
 
 /** Points that the gateway passes. `attempt` lies between the headers written to a worker and its answer. */
@@ -19,7 +19,20 @@ const WORKER_FAULT_POINTS = [
   'worker_respond',
 ] as const;
 
-export const FAULT_POINTS = [...GATEWAY_FAULT_POINTS, ...WORKER_FAULT_POINTS] as const;
+/**
+ * Points that no query passes.
+ * - `event_loop`, of every process: a delay holds its main thread up for so long, again and again with one turn
+ *   between; see lifecycle/stall.ts.
+ * - `worker_network`, of a gateway: a delay holds up what its workers send, an error cuts their connections and
+ *   lets none be made; see gateway/worker_network.ts.
+ */
+const PROCESS_FAULT_POINTS = ['event_loop', 'worker_network'] as const;
+
+export const FAULT_POINTS = [
+  ...GATEWAY_FAULT_POINTS,
+  ...WORKER_FAULT_POINTS,
+  ...PROCESS_FAULT_POINTS,
+] as const;
 
 export type FaultPoint = (typeof FAULT_POINTS)[number];
 

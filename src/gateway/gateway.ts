@@ -17,13 +17,15 @@ import type { GatewayOptions } from './options.ts';
 import type { ScrapeTarget } from './peers.ts';
 import { Quarantine } from './quarantine.ts';
 import { Routing } from './routing.ts';
-import type { WorkerLink, WorkerTarget } from './worker_link.ts';
+import type { WorkerLink, WorkerLinkOptions, WorkerTarget } from './worker_link.ts';
 
 export interface GatewayDeps {
   readonly telemetry: Telemetry;
   readonly health: Health;
   /** Given where drills are allowed. */
   readonly faults?: FaultReader | undefined;
+  /** Makes the connections to workers; undefined makes them directly. */
+  readonly connector?: WorkerLinkOptions['connector'];
 }
 
 export interface Gateway extends AsyncDisposable {
@@ -60,7 +62,11 @@ export async function createGateway(deps: GatewayDeps, options: GatewayOptions):
       onModel: (name, version) => telemetry.announceModel(name, version),
     },
     {
-      link: { connectionsLimit: options.workerConnections, answerLimitBytes: options.answerLimitBytes },
+      link: {
+        connectionsLimit: options.workerConnections,
+        answerLimitBytes: options.answerLimitBytes,
+        connector: deps.connector,
+      },
       headers: workerHeaders,
     },
   );

@@ -5,7 +5,7 @@
  * Each connection carries one query at a time, so that its end frees it and no query waits behind another
  * one's answer. At most `connectionsLimit` are opened; who finds none waits in the routing room.
  */
-import { Client, type Dispatcher, errors } from 'undici';
+import { type buildConnector, Client, type Dispatcher, errors } from 'undici';
 import type { RepositoryIndexEntry } from '../contract/repository_index.ts';
 
 export interface WorkerTarget {
@@ -18,12 +18,14 @@ export interface WorkerTarget {
 export interface WorkerLinkOptions {
   readonly connectionsLimit: number;
   readonly answerLimitBytes: number;
+  /** Makes its connections; undefined makes them directly. */
+  readonly connector?: buildConnector.connector | undefined;
   /** There is room for one more, or the worker's state changed. */
   readonly onChange: () => void;
 }
 
 /** Longest wait for a connection; longer means that nobody is there. */
-const CONNECT_TIMEOUT_MS = 1000;
+export const CONNECT_TIMEOUT_MS = 1000;
 /** A connection idle for longer is closed, before the worker closes it. The worker's own hint comes first. */
 const KEEP_ALIVE_MS = 4000;
 
@@ -114,7 +116,7 @@ export class WorkerLink {
       bodyTimeout: 0,
       keepAliveTimeout: KEEP_ALIVE_MS,
       maxResponseSize: this.#options.answerLimitBytes,
-      connect: { timeout: CONNECT_TIMEOUT_MS },
+      connect: this.#options.connector ?? { timeout: CONNECT_TIMEOUT_MS },
     });
   }
 }

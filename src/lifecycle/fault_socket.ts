@@ -5,14 +5,17 @@
  *   GET    /faults           the faults that are active
  *   PUT    /faults/<point>   {"delayMs": 50, "error": false, "crash": false, "leaseMs": 10000}
  *   DELETE /faults/<point>   lifts one
+ *
+ * A thread of its own serves it, so that a fault that holds the main thread up can still be lifted.
  */
-import { chmod, lstat, mkdir, unlink } from 'node:fs/promises';
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { once } from 'node:events';
+import { lstat, mkdir, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { FAULT_POINTS, isFaultPoint } from '../contract/fault_points.ts';
+import { Worker } from 'node:worker_threads';
 import { faultSocketDirectory } from '../contract/fault_sockets.ts';
-import type { Fault, Faults } from './faults.ts';
+import type { FaultSocketThreadData, FromFaultSocketThread } from './fault_socket_thread.ts';
+import type { Faults } from './faults.ts';
 import { StartupError } from './startup_error.ts';
 
 export interface FaultSocketOptions {
@@ -28,7 +31,6 @@ export interface FaultSocket extends AsyncDisposable {
 }
 
 const DIRECTORY_SETTING = 'VITRINE_DRILL_SOCKET_DIRECTORY';
-const BODY_LIMIT_BYTES = 4096;
 /** sun_path of the smallest platform (macOS), less the final zero. */
 const PATH_LIMIT_BYTES = 103;
 
@@ -66,71 +68,6 @@ async function removeStale(path: string): Promise<void> {
   });
 }
 
-async function readBody(request: IncomingMessage): Promise<string | undefined> {
-  let text = '';
-  request.setEncoding('utf8');
-  for await (const chunk of request) {
-    text += chunk;
-    if (text.length > BODY_LIMIT_BYTES) return undefined;
-  }
-  return text;
-}
-
-const FIELDS: Readonly<Record<keyof Fault, 'number' | 'boolean'>> = {
-  delayMs: 'number',
-  error: 'boolean',
-  crash: 'boolean',
-  leaseMs: 'number',
-};
-
-/** The fault, or what is wrong with it. */
-function parseFault(text: string | undefined): Fault | string {
-  let value: unknown;
-  try {
-    value = JSON.parse(text ?? '');
-  } catch {
-    return 'the body must be a JSON object such as {"delayMs": 50, "leaseMs": 10000}';
-  }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    return 'the body must be a JSON object';
-  for (const [key, field] of Object.entries(value)) {
-    if (!Object.hasOwn(FIELDS, key)) return `${key} is no field; there are ${Object.keys(FIELDS).join(', ')}`;
-    const kind = FIELDS[key as keyof Fault];
-    if (typeof field !== kind) return `${key} must be a ${kind}`;
-  }
-  if (!('leaseMs' in value)) return 'leaseMs is missing: every fault lapses by itself';
-  return value as Fault;
-}
-
-async function answer(faults: Faults, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const reply = (status: number, body?: unknown): void => {
-    response.writeHead(status, { 'content-type': 'application/json' });
-    response.end(body === undefined ? undefined : JSON.stringify(body));
-  };
-  const [, root, point, ...more] = (request.url ?? '').split('/');
-  if (root !== 'faults' || more.length > 0)
-    return reply(404, { error: 'there is only /faults and /faults/<point>' });
-  if (point === undefined) {
-    if (request.method !== 'GET') return reply(405, { error: '/faults takes GET' });
-    return reply(200, { faults: faults.list() });
-  }
-  if (!isFaultPoint(point))
-    return reply(404, { error: `no such point; there are ${FAULT_POINTS.join(', ')}` });
-  if (request.method === 'DELETE') {
-    faults.clear(point);
-    return reply(204);
-  }
-  if (request.method !== 'PUT') return reply(405, { error: '/faults/<point> takes PUT and DELETE' });
-  const fault = parseFault(await readBody(request));
-  if (typeof fault === 'string') return reply(400, { error: fault });
-  try {
-    faults.set(point, fault);
-  } catch (error) {
-    return reply(400, { error: (error as Error).message });
-  }
-  return reply(204);
-}
-
 /**
  * Opens the socket.
  * @throws StartupError when its folder is not private, or another process has it
@@ -142,20 +79,21 @@ export async function openFaultSocket(faults: Faults, options: FaultSocketOption
   }
   await privateDirectory(join(path, '..'));
   await removeStale(path);
-  const server = createServer((request, response) => {
-    answer(faults, request, response).catch(() => response.destroy());
+  const data: FaultSocketThreadData = { buffer: faults.buffer, path };
+  const thread = new Worker(new URL('./fault_socket_thread.ts', import.meta.url), {
+    workerData: data,
+    execArgv: [],
+    name: 'fault-socket',
   });
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error) => reject(unusable(`${path} cannot be opened: ${error.message}`, error)));
-    server.listen(path, resolve);
-  });
-  await chmod(path, 0o600);
+  const [said] = (await once(thread, 'message')) as [FromFaultSocketThread];
+  if (said.kind === 'unusable') throw unusable(`${path} cannot be opened: ${said.reason}`);
+  thread.unref();
   return {
     path,
-    [Symbol.asyncDispose]: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        server.closeAllConnections();
-      }),
+    async [Symbol.asyncDispose]() {
+      const gone = once(thread, 'exit');
+      thread.postMessage('close');
+      await gone;
+    },
   };
 }

@@ -2,8 +2,8 @@
  * The table of faults: for each point of contract/fault_points.ts a delay, an error or a crash, as a lease that
  * lapses by itself. Empty in production; a drill fills it through the socket of fault_socket.ts, a test directly.
  *
- * The table lies in shared memory, so that inference threads see the same faults: `sharedFaults(buffer)` reads it
- * there. Reading costs one load while no fault was ever set.
+ * The table lies in shared memory, so that every thread of the process sees the same faults: inference threads read
+ * it with `sharedFaults(buffer)`, the fault socket's thread writes it. Reading costs one load while no fault was ever set.
  */
 import { FAULT_POINTS, type FaultPoint } from '../contract/fault_points.ts';
 
@@ -36,12 +36,12 @@ export interface FaultReader {
   error(point: FaultPoint): boolean;
   /** Waits, fails or crashes as the point's fault says. @throws Error when the fault is an error */
   pass(point: FaultPoint): Promise<void>;
-  /** As `pass`, for a thread that may block. */
+  /** As `pass`, for a thread that may block. The wait ends early when the fault is lifted or lapses. */
   passSync(point: FaultPoint): void;
 }
 
 export interface Faults extends FaultReader {
-  /** For inference threads; see sharedFaults. */
+  /** For other threads of the process; see sharedFaults. */
   readonly buffer: SharedArrayBuffer;
   /** @throws RangeError when a delay or lease lies outside its limits */
   set(point: FaultPoint, fault: Fault): void;
@@ -62,6 +62,9 @@ const SLOT_OF: ReadonlyMap<FaultPoint, number> = new Map(
 );
 
 const [DELAY, ERROR, CRASH, UNTIL] = [0, 1, 2, 3] as const;
+
+/** How soon a blocked thread sees that its fault is over. */
+const BLOCKED_LOOK_MS = 20;
 
 /** Reads the table that `createFaults` of the same process made. */
 export function sharedFaults(buffer: SharedArrayBuffer): FaultReader {
@@ -88,8 +91,12 @@ export function sharedFaults(buffer: SharedArrayBuffer): FaultReader {
       strike(point);
     },
     passSync: (point) => {
-      const delayMs = read(point, DELAY);
-      if (delayMs > 0) Atomics.wait(sleeper, 0, 0, delayMs);
+      const startMs = performance.now();
+      for (;;) {
+        const leftMs = read(point, DELAY) - (performance.now() - startMs);
+        if (leftMs <= 0) break;
+        Atomics.wait(sleeper, 0, 0, Math.min(leftMs, BLOCKED_LOOK_MS));
+      }
       strike(point);
     },
   };
@@ -99,10 +106,12 @@ function within(name: string, value: number, limit: number): void {
   if (!(value >= 0 && value <= limit)) throw new RangeError(`${name} must lie between 0 and ${limit}`);
 }
 
-export function createFaults(): Faults {
-  const buffer = new SharedArrayBuffer(
+/** @param buffer of the table that another thread of the process made; a new table without it */
+export function createFaults(
+  buffer: SharedArrayBuffer = new SharedArrayBuffer(
     (HEADER + FAULT_POINTS.length * SLOTS) * Float64Array.BYTES_PER_ELEMENT,
-  );
+  ),
+): Faults {
   const table = new Float64Array(buffer);
   const reader = sharedFaults(buffer);
   return {

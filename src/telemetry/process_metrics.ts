@@ -4,10 +4,16 @@ import type { Metrics } from './metrics.ts';
 
 /** `detail.kind` of a gc entry. https://nodejs.org/api/perf_hooks.html#performance-entry-detail */
 const GC_KINDS: Readonly<Record<number, string>> = { 1: 'minor', 4: 'major', 8: 'incremental', 16: 'weakcb' };
-/** The maximum of the event-loop delay forgets after this long, so that one old stall does not shine for ever. */
+/**
+ * The maximum of the event-loop delay forgets after this long, so that one old stall does not shine for ever: the
+ * interval of scrapes, and divided by the time scale as that is.
+ */
 const DELAY_WINDOW_MS = 15_000;
+/** Nobody scrapes more often. */
+const DELAY_WINDOW_MIN_MS = 250;
 
-export function observeProcess(metrics: Metrics): Disposable {
+/** @param timeScale see VITRINE_SLO_TIME_SCALE: alerts average the maximum over windows that it divides */
+export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
   const cpu = metrics.counter('process_cpu_time_seconds_total');
   const user = cpu.series({ cpu_mode: 'user' });
   const system = cpu.series({ cpu_mode: 'system' });
@@ -32,10 +38,13 @@ export function observeProcess(metrics: Metrics): Disposable {
   const delay = monitorEventLoopDelay({ resolution: 20 });
   delay.enable();
   let previousMaxNs = 0;
-  const window = setInterval(() => {
-    previousMaxNs = delay.max;
-    delay.reset();
-  }, DELAY_WINDOW_MS);
+  const window = setInterval(
+    () => {
+      previousMaxNs = delay.max;
+      delay.reset();
+    },
+    Math.max(DELAY_WINDOW_MIN_MS, DELAY_WINDOW_MS / timeScale),
+  );
   window.unref();
   metrics
     .gauge('nodejs_eventloop_delay_max_seconds')

@@ -78,6 +78,8 @@ export interface TelemetryOptions {
   readonly version: string;
   readonly config: TelemetryConfig;
   readonly otel: OtelConfig;
+  /** VITRINE_SLO_TIME_SCALE; 1 unless told. */
+  readonly timeScale?: number;
 }
 
 const SCOPE = 'vitrine';
@@ -229,7 +231,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     metricReaders: [pull, ...standard],
     onSpanDropped: () => childDropped.add(1),
   });
-  const processMetrics = observeProcess(metrics);
+  const processMetrics = observeProcess(metrics, options.timeScale);
   const eventLoop = createEventLoopDelay();
   if (exporter !== undefined) observeExporter(metrics, exporter);
 

@@ -67,6 +67,7 @@ describe('50 ms at a boundary grow exactly that stage', () => {
     ['admit', 'gateway-0', 'admit'],
     ['route', 'gateway-0', 'route'],
     ['attempt', 'gateway-0', 'network'],
+    ['worker_network', 'gateway-0', 'network'],
     ['respond', 'gateway-0', 'respond'],
     ['worker_receive', 'worker-1', 'worker_receive'],
     ['preprocess', 'worker-1', 'preprocess'],
