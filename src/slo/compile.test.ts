@@ -108,6 +108,18 @@ describe('generated files', () => {
     }
   });
 
+  test('give a burning budget the number of what burns now', () => {
+    const text = files['objectives.rules.yml'] ?? '';
+    // Of what `and` joins, the first gives the alert its number.
+    const pairs = [...text.matchAll(/\(\n.*ratio_rate(\w+)\{.*\n *and\n.*ratio_rate(\w+)\{/g)];
+    expect(pairs.slice(0, 4).map(([, first, second]) => [first, second])).toEqual([
+      ['5m', '1h'],
+      ['30m', '6h'],
+      ['2h', '1d'],
+      ['6h', '3d'],
+    ]);
+  });
+
   test('never show the dust of floating point', () => {
     for (const [path, text] of Object.entries(files))
       expect(text, path).not.toMatch(/\d\.\d*(0{6,}|9{6,})\d/);

@@ -70,8 +70,8 @@ function burnFromRecords({ budget, pairs }: BurnRateExpression, selector: string
     .map(
       ({ shortS, longS, factor, minimumTotal }) =>
         `(\n${[
-          burning(longS, factor),
           burning(shortS, factor),
+          burning(longS, factor),
           `slo:sli_total:increase${durationText(longS)}${selector} >= ${numberText(minimumTotal)}`,
         ].join('\nand\n')}\n)`,
     )

@@ -222,8 +222,9 @@ export interface BurnPair {
 /**
  * Burning budget. With ratio(w) = increase(bad, w) / increase(total, w), a pair holds when
  *   ratio(longS) / budget > factor, ratio(shortS) / budget > factor and increase(total, longS) >= minimumTotal.
- * The elements for which any pair holds, each with ratio(longS) / budget of the first pair in the list that
- * holds: how many times too fast.
+ * The elements for which any pair holds, each with ratio(shortS) / budget of the first pair in the list that
+ * holds: how many times too fast it burns now. The long window says that it matters; while it still holds the
+ * calm from before, its own number is far below what is happening.
  *
  * No data: as an increase and a quotient; no traffic is NaN and holds nothing.
  */

@@ -140,22 +140,22 @@ test('a burn rate needs both windows and enough traffic, in any of its pairs', (
   const total = (window: string) => `sum(increase(inference_requests_total{outcome=~"ok|error"}[${window}]))`;
   expect(expressionPromql(expression)).toBe(
     `(
-${ratio('1h')} > 14.4
-and
 ${ratio('5m')} > 14.4
+and
+${ratio('1h')} > 14.4
 and
 ${total('1h')} >= 348
 )
 or
 (
-${ratio('6h')} > 6
-and
 ${ratio('30m')} > 6
+and
+${ratio('6h')} > 6
 and
 ${total('6h')} >= 834
 )`,
   );
-  expect(signalPromql(expression)).toBe(ratio('1h'));
+  expect(signalPromql(expression)).toBe(ratio('5m'));
 });
 
 test('absence of a series, of a histogram, and of what was there', () => {

@@ -152,7 +152,8 @@ function pairText(burn: BurnRateExpression, { shortS, longS, factor, minimumTota
   const burning = (windowS: number): string =>
     `${measurePromql(burnMeasure(burn, windowS))} / ${numberText(burn.budget)} > ${numberText(factor)}`;
   const total = measurePromql(burnMeasure(burn, longS).denominator);
-  return allOf([burning(longS), burning(shortS), `${total} >= ${numberText(minimumTotal)}`]);
+  // Of what `and` joins, the first gives the alert its number.
+  return allOf([burning(shortS), burning(longS), `${total} >= ${numberText(minimumTotal)}`]);
 }
 
 /** The series that tells whether a metric is there: of a histogram, its `_count`. */
@@ -197,7 +198,7 @@ export function signalPromql(expression: Expression): string {
     case 'against_past':
       return `${factorText(expression.measure, 0)} / ${factorText(expression.measure, expression.offsetS)}`;
     case 'burn_rate': {
-      const windowS = expression.pairs[0]?.longS ?? 0;
+      const windowS = expression.pairs[0]?.shortS ?? 0;
       return `${measurePromql(burnMeasure(expression, windowS))} / ${numberText(expression.budget)}`;
     }
     case 'absent':

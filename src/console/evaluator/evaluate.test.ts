@@ -44,9 +44,11 @@ describe('burn rate', () => {
     ],
   });
 
-  test('both windows have to burn, and the number is that of the long one', () => {
+  test('both windows have to burn, and the number is how fast it burns now', () => {
     // Bad 20 % for the whole hour: 20x on both windows.
     expect(elements(evaluateExpression(expression(), burning(0.2, 0)))[0]?.value).toBeCloseTo(20, 6);
+    // Bad 80 % for the last quarter of an hour: 80x now, 20x on the long window.
+    expect(elements(evaluateExpression(expression(), burning(0.8, 2700)))[0]?.value).toBeCloseTo(80, 6);
     // 20 % for the last five minutes alone: 20x on the short windows, 1.7x on the long one.
     expect(elements(evaluateExpression(expression(), burning(0.2, 3300)))).toEqual([]);
   });

@@ -59,10 +59,10 @@ function burnRate({ bad, total, by, budget, pairs }: BurnRateExpression, moment:
   };
   const result = new Map(EMPTY_VECTOR);
   for (const { shortS, longS, factor, minimumTotal } of pairs) {
-    for (const [key, element] of burnOver(longS)) {
-      const short = burnOver(shortS).get(key)?.value ?? Number.NaN;
+    for (const [key, element] of burnOver(shortS)) {
+      const long = burnOver(longS).get(key)?.value ?? Number.NaN;
       const enough = (totalOver(longS).get(key)?.value ?? 0) >= minimumTotal;
-      if (!result.has(key) && enough && element.value > factor && short > factor) result.set(key, element);
+      if (!result.has(key) && enough && element.value > factor && long > factor) result.set(key, element);
     }
   }
   return result;
