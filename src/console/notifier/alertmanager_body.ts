@@ -1,5 +1,6 @@
 /** The body that Alertmanager posts to a webhook, version 4, so that whatever reads Alertmanager reads us. */
-import { alertUrl, cleanText, type GroupMessage, type MessageAlert, statusOf } from './message.ts';
+import { cleanText } from '../../contract/clean_text.ts';
+import { alertUrl, type GroupMessage, type MessageAlert, statusOf } from './message.ts';
 
 /** Alertmanager's zero time: the alert has not ended. */
 const NOT_ENDED = '0001-01-01T00:00:00Z';

@@ -5,10 +5,10 @@
  */
 import type { AlertInstance } from '../../contract/alerts.ts';
 import type { Log } from '../../contract/log.ts';
+import type { Receiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { AlertEngine } from '../evaluator/alert_engine.ts';
 import type { GroupMessage } from './message.ts';
 import { groupLabelsOf } from './message.ts';
-import type { Receiver } from './receiver.ts';
 
 export interface DeadManDeps {
   readonly engine: Pick<AlertEngine, 'active' | 'ruleOf' | 'stats'>;

@@ -1,5 +1,4 @@
 /** One message to a receiver: the alerts of one group, before it becomes a body. */
-import { stripVTControlCharacters } from 'node:util';
 import type { AlertInstance } from '../../contract/alerts.ts';
 
 /** What alerts are grouped by: one message for all with equal values. */
@@ -40,14 +39,4 @@ export function statusOf({ alerts }: GroupMessage): NoticeStatus {
 /** The page of one alert, with its evidence and timeline. */
 export function alertUrl(consoleUrl: string, fingerprint: string): string {
   return `${consoleUrl}/alerts/${fingerprint}`;
-}
-
-/** C0 and C1 controls but line feed and tab, and marks that hide text or reverse its direction. */
-const UNSAFE =
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  /[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-
-/** Text for people: no escape sequence, no control character, no reversal. */
-export function cleanText(text: string): string {
-  return stripVTControlCharacters(text).replace(UNSAFE, '');
 }

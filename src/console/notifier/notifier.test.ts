@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { createReceiver } from '../../lifecycle/outgoing_webhook.ts';
 import { alertmanagerBody } from './alertmanager_body.ts';
 import {
   FakeClock,
@@ -19,7 +20,6 @@ import {
 import { createDeadMan } from './dead_man.ts';
 import { Notifier } from './notifier.ts';
 import { openNotifierDatabase } from './notifier_database.ts';
-import { createReceiver } from './receiver.ts';
 
 const INTERVALS = { waitMs: 30_000, intervalMs: 300_000, repeatMs: 10_800_000 };
 const RULES = [

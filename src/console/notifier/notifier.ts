@@ -13,6 +13,7 @@
 
 import type { AlertEvent, AlertInstance, Silence } from '../../contract/alerts.ts';
 import type { Log } from '../../contract/log.ts';
+import type { Outcome, Receiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { StateDatabase } from '../../traces/state_database.ts';
 import type { AlertEngine } from '../evaluator/alert_engine.ts';
 import type { Clock } from '../evaluator/ticker.ts';
@@ -20,7 +21,6 @@ import { backoffMs, type Group, type GroupIntervals, Groups } from './groups.ts'
 import { findInhibited } from './inhibition.ts';
 import { type GroupMessage, groupKeyOf, groupLabelsOf } from './message.ts';
 import { type Notice, Outbox } from './outbox.ts';
-import type { Outcome, Receiver } from './receiver.ts';
 import { type SilenceRequest, Silences } from './silences.ts';
 
 /** A message of an alert that is over is given up when nobody took it for so long. */

@@ -1,17 +1,18 @@
 /** The notifier with its database, receivers and timers. */
 
 import type { AlertInstance } from '../../contract/alerts.ts';
+import { cleanText } from '../../contract/clean_text.ts';
 import { VitrineError } from '../../contract/errors.ts';
+import { createReceiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import type { Evaluator } from '../evaluator/evaluator.ts';
 import { fingerprintOf } from '../evaluator/fingerprint.ts';
 import { SYSTEM_CLOCK } from '../evaluator/ticker.ts';
 import { alertmanagerBody } from './alertmanager_body.ts';
 import { createDeadMan } from './dead_man.ts';
-import { cleanText, type GroupMessage, groupLabelsOf } from './message.ts';
+import { type GroupMessage, groupLabelsOf } from './message.ts';
 import { Notifier } from './notifier.ts';
 import { openNotifierDatabase } from './notifier_database.ts';
-import { createReceiver } from './receiver.ts';
 import { slackBody } from './slack_body.ts';
 
 export interface NotifierOptions {

@@ -2,8 +2,10 @@
  * The body of Slack's incoming webhooks, which Mattermost, Rocket.Chat and others take too: everything in `text`,
  * for those that show nothing else, and the same in plain section blocks.
  */
+
 import type { AlertInstance } from '../../contract/alerts.ts';
-import { alertUrl, cleanText, type GroupMessage, type MessageAlert } from './message.ts';
+import { cleanText } from '../../contract/clean_text.ts';
+import { alertUrl, type GroupMessage, type MessageAlert } from './message.ts';
 
 /** Slack's limits: 3,000 characters in a section, 50 blocks, and texts are cut beyond 40,000. */
 const SECTION_LIMIT_CHARS = 2900;

@@ -4,7 +4,7 @@
  * configured it to go.
  */
 import { Agent } from 'undici';
-import { RETRY_AFTER } from '../../contract/headers.ts';
+import { RETRY_AFTER } from '../contract/headers.ts';
 
 const ANSWER_LIMIT_BYTES = 64 * 1024;
 const ANSWER_SHOWN_CHARS = 300;
@@ -17,7 +17,7 @@ export type Outcome =
   /** Another moment may do: no answer, overload, a fault of the receiver. */
   | { readonly kind: 'unavailable'; readonly reason: string; readonly retryAfterMs: number | undefined }
   /** It refuses this message, or sends elsewhere: somebody has to put it right. */
-  | { readonly kind: 'refused'; readonly reason: string };
+  | { readonly kind: 'refused'; readonly status: number; readonly reason: string };
 
 export interface Receiver extends AsyncDisposable {
   /** Scheme, host and port: what may be shown. */
@@ -65,12 +65,12 @@ export function createReceiver(
         const status = answer.statusCode;
         const text = (await answer.body.text()).slice(0, ANSWER_SHOWN_CHARS);
         if (status < 300) return { kind: 'delivered', status, answer: text };
-        if (status < 400) return { kind: 'refused', reason: `redirect refused (${status})` };
+        if (status < 400) return { kind: 'refused', status, reason: `redirect refused (${status})` };
         if (status >= 500 || [408, 425, 429].includes(status)) {
           const pauseMs = retryAfterMs(answer.headers[RETRY_AFTER], nowMs());
           return { kind: 'unavailable', reason: `status ${status}`, retryAfterMs: pauseMs };
         }
-        return { kind: 'refused', reason: `status ${status}` };
+        return { kind: 'refused', status, reason: `status ${status}` };
       } catch (error) {
         const reason = deadline.aborted ? `no answer within ${timeoutMs / 1000} s` : codeOf(error);
         return { kind: 'unavailable', reason, retryAfterMs: undefined };
