@@ -114,7 +114,7 @@ async function openLab({ machine }: BenchContext, models: readonly BenchModel[])
 async function run(context: BenchContext): Promise<BenchResult> {
   const { quick } = context;
   const durationS = quick ? 1.5 : 4;
-  const warmup = { requests: quick ? 5_000 : 30_000, durationS: 30 };
+  const warmup = { requests: quick ? 12_000 : 30_000, durationS: 30 };
   // A process keeps what its compiler made of its first seconds, so each comparison uses several.
   const generations = quick ? 1 : 3;
   const tiny = tinyModel();

@@ -200,7 +200,7 @@ export class Delivery implements Waiter<WorkerLink>, AttemptOwner {
     this.#attempt.send({
       method: 'POST',
       path: route.inferPath,
-      headers: workerHeaders(headers, requestId, leftMs, this.#core.workerHeaders, record?.headers),
+      headers: workerHeaders(headers, requestId, leftMs, this.#core.workerHeaders, record),
       body,
     });
   }

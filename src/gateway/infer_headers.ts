@@ -10,6 +10,7 @@ import {
   REQUEST_TIMEOUT_MS,
   RETRY_AFTER,
 } from '../contract/headers.ts';
+import type { GatewayAttempt } from '../telemetry/gateway_query.ts';
 import type { AnswerHeaders } from './attempt.ts';
 
 const JSON_TYPE = 'application/json';
@@ -61,7 +62,7 @@ export function workerHeaders(
   requestId: string | undefined,
   leftMs: number,
   common: readonly string[],
-  trace: Readonly<Record<string, string>> | undefined,
+  attempt: GatewayAttempt | undefined,
 ): string[] {
   const sent = [
     'content-type',
@@ -75,7 +76,7 @@ export function workerHeaders(
   const priority = headers[REQUEST_PRIORITY];
   if (typeof priority === 'string') sent.push(REQUEST_PRIORITY, priority);
   if (requestId !== undefined) sent.push(REQUEST_ID, requestId);
-  if (trace !== undefined) for (const name in trace) sent.push(name, trace[name] as string);
+  attempt?.addHeaders(sent);
   return sent;
 }
 

@@ -6,6 +6,7 @@ import type { CloseReason } from '../contract/attributes.ts';
 import type { RecordCore } from './core.ts';
 import { newSpanId, newTraceId } from './ids.ts';
 import { RECORD_KIND } from './record_codec.ts';
+import type { Closed } from './settling.ts';
 import type { WorkerQuery } from './worker_query.ts';
 
 /** Members linked from a batch, kept ones first; the others are counted as dropped links. */
@@ -29,7 +30,7 @@ export interface BatchEnd {
   readonly error?: string | undefined;
 }
 
-export class BatchRecord {
+export class BatchRecord implements Closed {
   readonly traceId = newTraceId();
   readonly spanId = newSpanId();
   /** Known at once: members name it in their report. */
@@ -39,6 +40,7 @@ export class BatchRecord {
   readonly #version: string;
   readonly #thread: number;
   readonly #members: readonly WorkerQuery[];
+  #end: BatchEnd | undefined;
   #held: Buffer | undefined;
 
   constructor(
@@ -55,10 +57,16 @@ export class BatchRecord {
 
   /** Closes the batch. It is kept when one of its members is; held when one of them may be. */
   end(end: BatchEnd): void {
+    this.#end = end;
+    this.#core.settling.add(this);
+  }
+
+  settle(): void {
+    if (this.#end === undefined) return;
     const kept = this.#members.some((member) => member.kept);
     const held = !kept && this.#members.some((member) => member.undecided);
     if (!kept && !held) return;
-    this.#encode(end);
+    this.#encode(this.#end);
     if (kept) {
       this.#core.sink.accept();
       return;

@@ -7,6 +7,7 @@ import type { EventLoopDelay } from './event_loop.ts';
 import { type Ledger, STAGE_COUNT } from './ledger.ts';
 import type { Logger } from './logger.ts';
 import type { AttributeValue, RecordWriter } from './record_codec.ts';
+import type { Settling } from './settling.ts';
 
 /** Where finished records go. */
 export interface RecordSink {
@@ -22,6 +23,7 @@ export interface RecordSink {
 export interface RecordCore {
   readonly sink: RecordSink;
   readonly eventLoop: EventLoopDelay;
+  readonly settling: Settling;
   readonly log: Logger;
   readonly count: (outcome: 'kept' | 'not_kept' | 'shed' | 'dropped') => void;
 }

@@ -10,8 +10,14 @@ export interface EventLoopDelay extends Disposable {
   maxBetweenMs(startMs: number, endMs: number): number;
 }
 
-/** @param nowMs performance.now, for tests */
-export function createEventLoopDelay(nowMs: () => number = () => performance.now()): EventLoopDelay {
+/**
+ * @param onTick runs every 10 ms, or as soon as the loop is free again
+ * @param nowMs performance.now, for tests
+ */
+export function createEventLoopDelay(
+  onTick: () => void = () => {},
+  nowMs: () => number = () => performance.now(),
+): EventLoopDelay {
   const delaysMs = new Float32Array(SLOTS);
   let lastMs = nowMs();
   let lastSlot = Math.floor(lastMs / SLOT_MS);
@@ -26,6 +32,7 @@ export function createEventLoopDelay(nowMs: () => number = () => performance.now
     }
     lastMs = now;
     lastSlot = slot;
+    onTick();
   };
   const timer = setInterval(tick, SLOT_MS);
   timer.unref();

@@ -24,6 +24,7 @@ import { newSpanId } from './ids.ts';
 import type { Keeping, KeptBecause } from './keeping.ts';
 import { Ledger, STAGE_INDEX, violatesNetwork, violatesRemainder } from './ledger.ts';
 import { type AttributeValue, RECORD_KIND } from './record_codec.ts';
+import type { Closed } from './settling.ts';
 import { formatTraceparent } from './traceparent.ts';
 
 export interface GatewayCore extends RecordCore {
@@ -56,6 +57,15 @@ export interface QueryEnd {
   readonly clientGone: boolean;
   /** When the answer was handed to the system or the connection closed: ends `respond`. */
   readonly finishedMs: number;
+}
+
+interface Ended {
+  readonly end: QueryEnd;
+  readonly outcome: Outcome;
+  /** performance.now() of the total's end. */
+  readonly endMs: number;
+  /** Unix time of its end. */
+  readonly timestampS: number;
 }
 
 const NETWORK = STAGE_INDEX.network;
@@ -94,12 +104,14 @@ export class GatewayAttempt {
     return formatTraceparent(this.#query.traceId, this.spanId, this.#query.kept);
   }
 
-  /** What the worker must be told: whose child its span is, and in retroactive mode to hold its part until the verdict. */
-  get headers(): Record<string, string> {
-    const headers: Record<string, string> = { [TRACEPARENT]: this.traceparent };
-    if (this.#query.traceState !== '') headers[TRACESTATE] = this.#query.traceState;
-    if (this.#query.undecided) headers[HOLD] = '1';
-    return headers;
+  /**
+   * Adds what the worker must be told, name and value in turn: whose child its span is, and in retroactive mode to
+   * hold its part until the verdict.
+   */
+  addHeaders(headers: string[]): void {
+    headers.push(TRACEPARENT, this.traceparent);
+    if (this.#query.traceState !== '') headers.push(TRACESTATE, this.#query.traceState);
+    if (this.#query.undecided) headers.push(HOLD, '1');
   }
 
   /** The request's headers are written to the worker's socket: ends `route`, or `retry` for a second attempt. */
@@ -123,7 +135,7 @@ export class GatewayAttempt {
   }
 }
 
-export class GatewayQuery implements ChildHolder {
+export class GatewayQuery implements ChildHolder, Closed {
   readonly traceId: string;
   readonly spanId: string;
   readonly ledger: Ledger;
@@ -131,7 +143,8 @@ export class GatewayQuery implements ChildHolder {
   readonly requestId: string;
   readonly traceState: string;
   #kept: KeptBecause | undefined;
-  #closed = false;
+  /** How it ended; undefined while it is open. */
+  #ended: Ended | undefined;
   #model = '';
   #version = '';
   #attributes: Map<string, AttributeValue> | undefined;
@@ -163,11 +176,11 @@ export class GatewayQuery implements ChildHolder {
   }
 
   get open(): boolean {
-    return !this.#closed;
+    return this.#ended === undefined;
   }
 
   get verdict(): boolean | undefined {
-    return this.undecided && !this.#closed ? undefined : this.kept;
+    return this.undecided && this.#ended === undefined ? undefined : this.kept;
   }
 
   /**
@@ -278,9 +291,9 @@ export class GatewayQuery implements ChildHolder {
     return `${text}total;dur=${formatThousandths(sum)}`;
   }
 
-  /** The one finalizer. Further calls do nothing. */
+  /** The one finalizer. Further calls do nothing. What it found is written and counted by settle(), a moment later. */
   finish(end: QueryEnd, nowMs: number = performance.now()): void {
-    if (this.#closed) return;
+    if (this.#ended !== undefined) return;
     if (this.#model === '') this.model('unknown', '');
     const { ledger } = this;
     const core = this.#core;
@@ -290,21 +303,33 @@ export class GatewayQuery implements ChildHolder {
     this.#settleFailure();
     ledger.mark(RESPOND, end.finishedMs);
     const totalMs = nowMs - ledger.startMs;
-    const unattributedMs = totalMs - ledger.sumMs();
     const outcome = outcomeOf(end.status, end.clientGone);
-    if (ledger.has(NETWORK) && violatesNetwork(ledger.stagesMs[NETWORK] as number))
-      core.metrics.violation('network');
-    if (violatesRemainder(totalMs, unattributedMs)) core.metrics.violation('unattributed');
-    const eventLoopDelayMs = core.eventLoop.maxBetweenMs(ledger.startMs, nowMs);
     if (this.undecided) {
       this.#kept = core.keeping.verdict({ totalMs, outcome, attempts: this.#attempts.length });
       if (this.#kept !== undefined) {
         for (const attempt of this.#attempts) core.lateVerdict(attempt.worker, attempt.spanId);
       }
     }
-    this.#closed = true;
+    this.#ended = { end, outcome, endMs: nowMs, timestampS: Date.now() / 1000 };
+    this.#context = undefined;
+    this.#makeContext = undefined;
+    if (outcome !== 'ok' || core.logQueries) this.#log(end, outcome, totalMs);
+    core.settling.add(this);
+  }
+
+  settle(): void {
+    if (this.#ended === undefined) return;
+    const { end, outcome, endMs, timestampS } = this.#ended;
+    const { ledger } = this;
+    const core = this.#core;
+    const totalMs = endMs - ledger.startMs;
+    const unattributedMs = totalMs - ledger.sumMs();
+    if (ledger.has(NETWORK) && violatesNetwork(ledger.stagesMs[NETWORK] as number))
+      core.metrics.violation('network');
+    if (violatesRemainder(totalMs, unattributedMs)) core.metrics.violation('unattributed');
     let accepted = false;
     if (this.#kept !== undefined) {
+      const eventLoopDelayMs = core.eventLoop.maxBetweenMs(ledger.startMs, endMs);
       this.#encode(end, outcome, totalMs, unattributedMs, eventLoopDelayMs);
       accepted = core.sink.accept();
       if (accepted) for (const child of this.#children ?? []) core.sink.acceptBytes(child);
@@ -318,13 +343,8 @@ export class GatewayQuery implements ChildHolder {
       ledger,
       totalMs,
       unattributedMs,
-      exemplar: accepted
-        ? { traceId: this.traceId, spanId: this.spanId, timestampS: Date.now() / 1000 }
-        : undefined,
+      exemplar: accepted ? { traceId: this.traceId, spanId: this.spanId, timestampS } : undefined,
     });
-    if (outcome !== 'ok' || core.logQueries) this.#log(end, outcome, totalMs);
-    this.#context = undefined;
-    this.#makeContext = undefined;
     this.#children = undefined;
   }
 

@@ -70,9 +70,11 @@ export class HistogramSeries {
   readonly edges: readonly number[];
   /** One count per edge, then +Inf; not cumulative. */
   readonly counts: number[];
-  /** The last of each bucket. One object serves all observations of a query, so that none makes its own. */
+  /** One for each bucket. One object serves all observations of a query, so that none makes its own. */
   readonly #sources: (ExemplarSource | undefined)[];
   readonly #values: Float64Array;
+  /** Unix time of each; 0 where there is none. */
+  readonly #timesS: Float64Array;
   sum = 0;
   count = 0;
   constructor(labels: readonly string[], edges: readonly number[]) {
@@ -81,6 +83,7 @@ export class HistogramSeries {
     this.counts = new Array<number>(edges.length + 1).fill(0);
     this.#sources = new Array<ExemplarSource | undefined>(edges.length + 1).fill(undefined);
     this.#values = new Float64Array(edges.length + 1);
+    this.#timesS = new Float64Array(edges.length + 1);
   }
 
   /** @param value in the metric's unit */
@@ -91,17 +94,29 @@ export class HistogramSeries {
     (this.counts[index] as number) += 1;
     this.sum += value;
     this.count += 1;
-    if (exemplar !== undefined) {
+    if (exemplar !== undefined && isDue(exemplar.timestampS - (this.#timesS[index] as number))) {
       this.#sources[index] = exemplar;
       this.#values[index] = value;
+      this.#timesS[index] = exemplar.timestampS;
     }
   }
 
-  /** The newest exemplar of a bucket, by its place among the edges, and then of +Inf. */
+  /** A recent exemplar of a bucket, by its place among the edges, and then of +Inf. */
   exemplarAt(index: number): Exemplar | undefined {
     const source = this.#sources[index];
     return source === undefined ? undefined : { ...source, value: this.#values[index] as number };
   }
+}
+
+/**
+ * A bucket's exemplar stands for so long: nobody reads them more often, and each one taken over is an object that
+ * the garbage collector has to move.
+ */
+const EXEMPLAR_STANDS_S = 0.1;
+
+/** @param ageS below zero after the clock was set back */
+function isDue(ageS: number): boolean {
+  return ageS >= EXEMPLAR_STANDS_S || ageS < 0;
 }
 
 type Series = CounterSeries | GaugeSeries | HistogramSeries;

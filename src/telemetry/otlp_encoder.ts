@@ -112,7 +112,7 @@ export class OtlpEncoder {
     this.#ownScopeAt = this.#beginScope(this.#identity.scopeName, this.#identity.scopeVersion);
   }
 
-  /** The batch, in memory of its own. */
+  /** The batch, in the encoder's own memory: valid until the next begin(). */
   finish(): Buffer {
     const writer = this.#writer;
     if (this.#ownScopeAt !== NOT_OPEN) writer.end(this.#ownScopeAt);
@@ -128,10 +128,11 @@ export class OtlpEncoder {
     return writer.bytes();
   }
 
+  /** A whole batch, in memory of its own. */
   encode(spans: readonly SpanData[]): Buffer {
     this.begin();
     for (const span of spans) this.add(span);
-    return this.finish();
+    return Buffer.from(this.finish());
   }
 
   #beginScope(name: string, version: string): number {

@@ -15,7 +15,10 @@ export type ExportResult =
   | { readonly kind: 'gave_up' };
 
 export interface OtlpSender {
-  /** @param onFailure is called for each request that failed, retried or not */
+  /**
+   * @param body is not read any more once this settles
+   * @param onFailure is called for each request that failed, retried or not
+   */
   send(body: Buffer, onFailure: (reason: string) => void): Promise<ExportResult>;
 }
 
@@ -68,6 +71,8 @@ export function createOtlpSender(
           if (size <= ANSWER_LIMIT_BYTES) chunks.push(chunk);
         });
         response.on('end', () => {
+          // Refused before it was read: what is left of the body must not be sent from memory that is used again.
+          if (!request.writableFinished) request.destroy();
           const seconds = Number(response.headers['retry-after']);
           resolve({
             status: response.statusCode ?? 0,

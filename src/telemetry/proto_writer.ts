@@ -26,9 +26,9 @@ export class ProtoWriter {
     this.#length = 0;
   }
 
-  /** A copy, so that the writer can be reused. */
+  /** What was written, in the writer's own memory: valid until the next reset(). */
   bytes(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#length));
+    return this.#buffer.subarray(0, this.#length);
   }
 
   #reserve(bytes: number): void {

@@ -17,6 +17,7 @@ import { OtlpEncoder } from './otlp_encoder.ts';
 import { RecordWriter } from './record_codec.ts';
 import { limitsAllowDirect, RecordOtlp } from './record_otlp.ts';
 import { type ClockAnchor, recordSpans } from './record_spans.ts';
+import type { Closed } from './settling.ts';
 import { type WorkerCore, WorkerQuery } from './worker_query.ts';
 
 const IDENTITY = { resource: [] as [string, string][], scopeName: 'vitrine', scopeVersion: '1' };
@@ -54,7 +55,13 @@ function createCores() {
   };
   const quiet = (): void => {};
   const log: Logger = { debug: quiet, info: quiet, warn: quiet, error: quiet, query: quiet };
-  const shared = { sink, eventLoop: createEventLoopDelay(() => 0), log, count: quiet };
+  const shared = {
+    sink,
+    eventLoop: createEventLoopDelay(undefined, () => 0),
+    settling: { add: (record: Closed) => record.settle() },
+    log,
+    count: quiet,
+  };
   const gateway: GatewayCore = {
     ...shared,
     metrics: createGatewayMetrics(new Metrics()),

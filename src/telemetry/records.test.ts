@@ -58,10 +58,11 @@ function createCore(mode: 'all' | 'retroactive' = 'all') {
     counts[outcome] = (counts[outcome] ?? 0) + 1;
   };
   const late = createLateVerdicts();
-  const eventLoop = createEventLoopDelay(() => 0);
+  const eventLoop = createEventLoopDelay(undefined, () => 0);
   const gateway: GatewayCore = {
     sink,
     eventLoop,
+    settling: { add: (record) => record.settle() },
     log,
     count,
     metrics: createGatewayMetrics(metrics),
@@ -72,6 +73,7 @@ function createCore(mode: 'all' | 'retroactive' = 'all') {
   const worker: WorkerCore = {
     sink,
     eventLoop,
+    settling: { add: (record) => record.settle() },
     log,
     count,
     instanceId: 'worker-1',
@@ -323,7 +325,9 @@ describe('retroactive keeping', () => {
     bad.model('langid', '1');
     const attempt = bad.startAttempt('worker-1', 1000);
     attempt.sent(1000);
-    expect(attempt.headers['x-vitrine-hold']).toBe('1');
+    const headers: string[] = [];
+    attempt.addHeaders(headers);
+    expect(headers).toContain('x-vitrine-hold');
     expect(attempt.traceparent.endsWith('-00')).toBe(true);
     bad.finish({ status: 500, clientGone: false, finishedMs: 1001 }, 1001);
     expect(attributesOf(core.spans()[0])[ATTR.keptBecause]).toBe('failed');

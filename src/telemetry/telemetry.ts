@@ -34,6 +34,7 @@ import { Metrics } from './metrics.ts';
 import { observeProcess } from './process_metrics.ts';
 import { resourceAttributes, startSdk } from './sdk.ts';
 import { createCatalogProducer, PullReader, sdkFamilies } from './sdk_metrics.ts';
+import { createSettling } from './settling.ts';
 import { createStandardMetricReaders } from './standard_metrics.ts';
 import { parseTraceparent, traceIdFromHeader } from './traceparent.ts';
 import { type WorkerCore, WorkerQuery } from './worker_query.ts';
@@ -232,7 +233,9 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     onSpanDropped: () => childDropped.add(1),
   });
   const processMetrics = observeProcess(metrics, options.timeScale);
-  const eventLoop = createEventLoopDelay();
+  const settling = createSettling();
+  const eventLoop = createEventLoopDelay(settling.settle);
+  metrics.beforeRead(settling.settle);
   if (exporter !== undefined) observeExporter(metrics, exporter);
 
   const readParent = createParentReader(propagation.fields());
@@ -244,6 +247,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const gatewayCore: GatewayCore = {
     sink: sink as RecordSink,
     eventLoop,
+    settling,
     log,
     count,
     metrics: createGatewayMetrics(metrics),
@@ -254,6 +258,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   const workerCore: WorkerCore = {
     sink: sink as RecordSink,
     eventLoop,
+    settling,
     log,
     count,
     instanceId,
@@ -325,7 +330,10 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       const members = batch.members.filter((member) => member !== undefined);
       return new BatchRecord(workerCore, { ...batch, members });
     },
-    keep: (attemptSpanIds) => workerCore.held.keep(attemptSpanIds),
+    keep(attemptSpanIds) {
+      settling.settle();
+      return workerCore.held.keep(attemptSpanIds);
+    },
     takeLateVerdicts: lateVerdicts.take,
     announceModel: (model, version) => {
       if (enabled) gatewayCore.metrics.announce(model, version);
@@ -354,9 +362,13 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
         body: renderFamilies([target, ...families, ...sdkFamilies(collected, taken)], format),
       };
     },
-    drain: async (timeoutMs) => (exporter === undefined ? true : exporter.drain(timeoutMs)),
+    async drain(timeoutMs) {
+      settling.settle();
+      return exporter === undefined ? true : exporter.drain(timeoutMs);
+    },
     crashExportThread: async () => exporter?.crashThread(),
     async close() {
+      settling.settle();
       if (exporter !== undefined && !(await exporter.drain(CLOSE_DRAIN_TIMEOUT_MS))) {
         log.warn('finished records were not exported in time and are lost', {
           timeoutMs: CLOSE_DRAIN_TIMEOUT_MS,

@@ -20,6 +20,7 @@ import type { HeldRecords } from './held_records.ts';
 import { newSpanId } from './ids.ts';
 import { Ledger, STAGE_INDEX } from './ledger.ts';
 import { type AttributeValue, RECORD_KIND } from './record_codec.ts';
+import type { Closed } from './settling.ts';
 
 export interface WorkerCore extends RecordCore {
   readonly instanceId: string;
@@ -37,16 +38,23 @@ export interface WorkerQueryStart {
   readonly undecided: boolean;
 }
 
+export interface WorkerQueryEnd {
+  readonly status: number;
+  readonly error?: VitrineError | undefined;
+  readonly clientGone: boolean;
+}
+
 const FIRST_WORKER_STAGE = STAGE_INDEX[WORKER_STAGES[0]];
 const WORKER_RESPOND = STAGE_INDEX.worker_respond;
 
-export class WorkerQuery implements ChildHolder {
+export class WorkerQuery implements ChildHolder, Closed {
   readonly traceId: string;
   readonly spanId = newSpanId();
   readonly ledger: Ledger;
   readonly undecided: boolean;
   readonly kept: boolean;
-  #closed = false;
+  /** How it ended; undefined while it is open. */
+  #end: WorkerQueryEnd | undefined;
   #model = 'unknown';
   #version = '';
   #rows = 0;
@@ -72,11 +80,11 @@ export class WorkerQuery implements ChildHolder {
   }
 
   get open(): boolean {
-    return !this.#closed;
+    return this.#end === undefined;
   }
 
   get verdict(): boolean | undefined {
-    return this.undecided && !this.#closed ? undefined : this.kept;
+    return this.undecided && this.#end === undefined ? undefined : this.kept;
   }
 
   /**
@@ -145,12 +153,20 @@ export class WorkerQuery implements ChildHolder {
     });
   }
 
-  /** The one finalizer. Further calls do nothing. */
-  finish(end: { status: number; error?: VitrineError | undefined; clientGone: boolean }): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    const core = this.#core;
+  /** The one finalizer. Further calls do nothing. What it found is written by settle(), a moment later. */
+  finish(end: WorkerQueryEnd): void {
+    if (this.#end !== undefined) return;
     if (this.#totalMs < 0) this.report();
+    this.#end = end;
+    this.#context = undefined;
+    this.#makeContext = undefined;
+    this.#core.settling.add(this);
+  }
+
+  settle(): void {
+    const end = this.#end;
+    if (end === undefined) return;
+    const core = this.#core;
     const outcome = outcomeOf(end.status, end.clientGone);
     if (this.kept) {
       this.#encode(end.status, end.error?.code ?? '', outcome);
@@ -165,8 +181,6 @@ export class WorkerQuery implements ChildHolder {
     } else {
       core.count('not_kept');
     }
-    this.#context = undefined;
-    this.#makeContext = undefined;
     this.#children = undefined;
   }
 
