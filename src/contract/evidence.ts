@@ -48,8 +48,11 @@ export interface Evidence {
   readonly atMs: number;
   readonly windowS: number;
   readonly baselineS: number;
-  /** What the finding is about: latency stages, or outcomes for alerts about errors. */
-  readonly subject: 'latency' | 'errors' | 'other';
+  /**
+   * What the finding is about: latency stages, outcomes for alerts about errors, or which processes fail and how
+   * queries took it.
+   */
+  readonly subject: 'latency' | 'errors' | 'processes' | 'other';
   /** Undefined: cannot say; `cannotSay` tells why. */
   readonly stage: StageChange | undefined;
   readonly stages: readonly StageChange[];

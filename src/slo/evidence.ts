@@ -2,10 +2,11 @@
  * Evidence: from telemetry to an explanation that a person reads in ten seconds. A pure function; what it cannot
  * support it does not claim.
  */
-import type { Evidence, PlaceFinding, SlowTrace, StageChange } from '../contract/evidence.ts';
-import { OUTCOME_VERDICT } from '../contract/outcomes.ts';
-import type { EvidenceInput, LedgerStage, QueryLedger } from './evidence_input.ts';
+import type { Evidence } from '../contract/evidence.ts';
+import type { EvidenceInput, QueryLedger } from './evidence_input.ts';
+import { cannotSay, clock, common, fails, ms, placeText, slowTraces } from './evidence_parts.ts';
 import { findPlaces } from './evidence_places.ts';
+import { explainProcesses } from './evidence_processes.ts';
 import { type CauseFinding, findCause, moments, quantile, stageChanges } from './evidence_stages.ts';
 
 /** Fewer marked queries than this support no claim. */
@@ -15,11 +16,8 @@ const MIN_BASELINE = 20;
 const MIN_FREQUENCY_RATIO = 2;
 /** And more frequent by this many standard errors of a binomial. */
 const MIN_Z = 4;
-const TRACE_LIMIT = 5;
 /** Bucket in which the beginning of the growth is looked for. */
 const SINCE_BUCKET_MS = 10_000;
-
-const fails = (query: QueryLedger): boolean => OUTCOME_VERDICT[query.outcome] === 'bad';
 
 /** Slow: over the alert's threshold, or well over what 95 of 100 baseline queries took. */
 function slowerThan(input: EvidenceInput): number {
@@ -64,37 +62,6 @@ function since(
     .find(([, { all, marked }]) => marked > 0 && marked / all >= share / 2)?.[0];
 }
 
-function slowTraces(input: EvidenceInput, marked: readonly QueryLedger[]): SlowTrace[] {
-  return marked
-    .toSorted((a, b) => b.serviceMs - a.serviceMs)
-    .slice(0, TRACE_LIMIT)
-    .map((query) => {
-      const [stage, stageMs] = [...query.stagesMs].reduce<readonly [LedgerStage, number]>(
-        (largest, entry) => (entry[1] > largest[1] ? entry : largest),
-        ['unattributed', 0],
-      );
-      const { traceId, serviceMs, worker } = query;
-      return { traceId, totalMs: serviceMs, stage, stageMs, worker, url: input.traceUrl(traceId) };
-    });
-}
-
-function ms(value: number): string {
-  if (value >= 1000) return `${(value / 1000).toFixed(2)} s`;
-  return value >= 10 ? `${value.toFixed(0)} ms` : `${value.toFixed(1)} ms`;
-}
-
-function placeText(places: readonly PlaceFinding[]): string {
-  const narrow = places
-    .filter(({ all }) => !all)
-    .map(({ dimension, values }) => `${dimension} ${values.join(', ')}`);
-  const workers = places.find(({ dimension }) => dimension === 'worker');
-  if (narrow.length > 0) return `Where: only ${narrow.join('; ')}.`;
-  if (workers === undefined) return 'Where: before any worker.';
-  return workers.values.length > 1
-    ? `Where: all workers alike (${workers.values.join(', ')}).`
-    : `Where: ${workers.values[0]}, the only worker.`;
-}
-
 function stageText({ cause, symptom }: CauseFinding): string {
   const share = `${Math.round(cause.shareOfGrowth * 100)} % of the growth`;
   const own = `${cause.stage} takes ${ms(cause.nowMs)} instead of ${ms(cause.baselineMs)} (${share})`;
@@ -103,39 +70,10 @@ function stageText({ cause, symptom }: CauseFinding): string {
     : `${own}, and queries wait behind it: ${symptom.stage} ${ms(symptom.nowMs)} instead of ${ms(symptom.baselineMs)}.`;
 }
 
-function common(
-  input: EvidenceInput,
-): Pick<Evidence, 'atMs' | 'windowS' | 'baselineS' | 'subject' | 'circumstances'> {
-  const { atMs, windowS, baselineS, subject, circumstances } = input;
-  return { atMs, windowS, baselineS, subject, circumstances };
-}
-
-function cannotSay(input: EvidenceInput, reason: string, stages: readonly StageChange[] = []): Evidence {
-  const lines = [
-    `Cannot say why: ${reason}.`,
-    ...input.circumstances.slice(0, 4).map(({ text }) => `Also: ${text}.`),
-  ];
-  const slowest = slowTraces(input, input.now);
-  return {
-    ...common(input),
-    stage: undefined,
-    stages,
-    places: [],
-    sinceMs: undefined,
-    traces: slowest,
-    confidence: 0,
-    cannotSay: reason,
-    text: lines.join('\n'),
-  };
-}
-
-function clock(unixMs: number): string {
-  return `${new Date(unixMs).toISOString().slice(11, 19)} UTC`;
-}
-
-/** Why queries are slow, or why they fail. Never throws; an empty input says that it cannot say. */
+/** Why queries are slow, why they fail, or which processes do. Never throws; an empty input says that it cannot say. */
 export function explain(input: EvidenceInput): Evidence {
   const { now, baseline } = input;
+  if (input.subject === 'processes') return explainProcesses(input);
   if (now.length < MIN_MARKED) return cannotSay(input, `only ${now.length} kept traces in the window`);
   const errors = input.subject === 'errors';
   const limitMs = slowerThan(input);

@@ -2,7 +2,7 @@
  * What evidence is made from: ledgers of queries as their traces tell them, and conditions as metrics tell them.
  * The console fills it from its own stores, the enricher from Prometheus and Jaeger.
  */
-import type { Circumstance } from '../contract/evidence.ts';
+import type { Circumstance, Evidence } from '../contract/evidence.ts';
 import type { Outcome } from '../contract/outcomes.ts';
 import type { Stage } from '../contract/stages.ts';
 
@@ -27,17 +27,37 @@ export interface QueryLedger {
   readonly errorCode: string;
 }
 
+/** One process as its scrapes and the gateways tell of it. */
+export interface ProcessSight {
+  /** service.name */
+  readonly job: string;
+  /** service.instance.id: `worker-1`. */
+  readonly instance: string;
+  /** Unix milliseconds from which on no scrape was answered; undefined when the last one was. */
+  readonly silentSinceMs: number | undefined;
+  /** Within the window. */
+  readonly restarts: number;
+  /** Of a worker: attempts a second that it answered in the baseline; */
+  readonly answersPerS: number;
+  /** Unix milliseconds of the last one seen; undefined when there was none in window and baseline; */
+  readonly answeredAtMs: number | undefined;
+  /** and attempts of the window that it left without an answer: lost, or past their deadline. */
+  readonly unanswered: number;
+}
+
 export interface EvidenceInput {
   readonly atMs: number;
   readonly windowS: number;
   readonly baselineS: number;
-  readonly subject: 'latency' | 'errors' | 'other';
+  readonly subject: Evidence['subject'];
   /** Queries of the window and of the baseline before it, already restricted to what the alert's labels name. */
   readonly now: readonly QueryLedger[];
   readonly baseline: readonly QueryLedger[];
   /** The alert's own threshold on serviceMs, where it has one. */
   readonly thresholdMs: number | undefined;
   readonly circumstances: readonly Circumstance[];
+  /** Where the subject is `processes`: those of the alert's kind. */
+  readonly processes?: readonly ProcessSight[];
   /** Address of a trace for people. */
   readonly traceUrl: (traceId: string) => string;
 }

@@ -6,7 +6,7 @@ import type { CounterSource, Measure, Selection } from '../../slo/expression.ts'
 import { averageLevel, counter, having, increase, quotient, rate, share } from '../../slo/shapes.ts';
 import { evaluateMeasure, type Moment } from './measure.ts';
 
-/** What has to be sampled for the sentences below, besides what rules ask for. */
+/** What has to be sampled for evidence (the sentences below, process_sights.ts), besides what rules ask for. */
 export function circumstanceNeeds(timeScale: number, scrapeIntervalS: number): SampleNeed[] {
   const metrics = [
     'inference_requests_total',
@@ -15,6 +15,8 @@ export function circumstanceNeeds(timeScale: number, scrapeIntervalS: number): S
     'nodejs_eventloop_delay_max_seconds',
     'hw_gpu_utilization_ratio',
     'process_uptime_seconds',
+    'inference_attempts_total',
+    'up',
   ] as const;
   return metrics.map((metric) => ({ metric, where: [], reachS: 7200 / timeScale, stepS: scrapeIntervalS }));
 }

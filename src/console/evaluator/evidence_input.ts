@@ -11,10 +11,20 @@ import { type Reading, readingsOf } from '../../slo/sample_needs.ts';
 import type { LedgerQuery, LedgerResult, QueryRecord } from '../../traces/store.ts';
 import { circumstances } from './circumstances.ts';
 import type { Moment } from './measure.ts';
+import { jobOf, processSights } from './process_sights.ts';
 
 /** Queries looked at in the window, and as many before it. */
 const QUERIES_LIMIT = 1000;
 const HOUR_S = 3600;
+/** Of a rule that reads only what is now, and has no window of its own. */
+const WINDOWLESS_S = 300;
+
+/** What processes are watched by, rather than queries. */
+const OF_PROCESSES: ReadonlySet<string> = new Set([
+  'up',
+  'process_uptime_seconds',
+  'vitrine_gateway_workers',
+]);
 
 export interface Subject {
   readonly subject: EvidenceInput['subject'];
@@ -44,8 +54,8 @@ export function subjectOf({ expression }: AlertRule): Subject | undefined {
         const thresholdMs = expression.kind === 'threshold' ? expression.threshold * 1000 : undefined;
         return { subject: 'latency', thresholdMs };
       }
-      const aboutQueries =
-        /^(?:inference_(?!repository)|nodejs_eventloop|hw_gpu_utilization|vitrine_gateway_workers)/;
+      if (OF_PROCESSES.has(metric)) return { subject: 'processes', thresholdMs: undefined };
+      const aboutQueries = /^(?:inference_(?!repository)|nodejs_eventloop|hw_gpu_utilization)/;
       return aboutQueries.test(metric) ? { subject: 'other', thresholdMs: undefined } : undefined;
     }
     case 'absent':
@@ -86,7 +96,7 @@ function evidenceWindows(
   { atMs, timeScale }: { readonly atMs: number; readonly timeScale: number },
 ): { readonly windowS: number; readonly baselineS: number } {
   const windows = readingsOf(rule.expression).flatMap(({ windowS }: Reading) => windowS ?? []);
-  const shortestS = Math.min(...windows, HOUR_S / timeScale);
+  const shortestS = Math.min(...windows, (windows.length === 0 ? WINDOWLESS_S : HOUR_S) / timeScale);
   const windowS = Math.min(2 * shortestS + (atMs - alert.pendingSinceMs) / 1000, HOUR_S / timeScale);
   return { windowS, baselineS: Math.min(Math.max(2 * windowS, 600 / timeScale), HOUR_S / timeScale) };
 }
@@ -118,7 +128,7 @@ export async function gatherEvidence(
     });
     return queries
       .filter((query) => version === undefined || query.version === version)
-      .filter((query) => job !== SERVICE_WORKER || query.worker === instance)
+      .filter((query) => subject === 'processes' || job !== SERVICE_WORKER || query.worker === instance)
       .map(ledgerOf);
   };
   const [now, baseline] = await Promise.all([ask(fromMs, atMs), ask(fromMs - baselineS * 1000, fromMs)]);
@@ -131,6 +141,9 @@ export async function gatherEvidence(
     baseline,
     thresholdMs,
     circumstances: circumstances({ moment, windowS, baselineS, model }),
+    ...(subject === 'processes'
+      ? { processes: processSights(jobOf(rule, alert.labels), moment, { windowS, baselineS }) }
+      : {}),
     traceUrl,
   };
 }
