@@ -68,3 +68,8 @@ export interface Evidence {
   /** What a person reads in ten seconds: at most six lines. */
   readonly text: string;
 }
+
+/** Whether there is evidence, and it can say. */
+export function explains(evidence: Evidence | undefined): evidence is Evidence {
+  return evidence !== undefined && evidence.cannotSay === undefined;
+}

@@ -1,5 +1,5 @@
-/** Alerts, their timelines and silences on disk, so that a restart changes none of them. */
-import type { AlertEvent, AlertInstance, Silence } from '../../contract/alerts.ts';
+/** Alerts and their timelines on disk, so that a restart changes none of them. */
+import type { AlertEvent, AlertInstance } from '../../contract/alerts.ts';
 import type { KeptAlert } from './alert_engine.ts';
 import type { EvaluatorDatabase } from './evaluator_database.ts';
 
@@ -21,9 +21,6 @@ export interface AlertArchive {
   note(instance: AlertInstance, event: AlertEvent): void;
   /** The pending and firing alerts as they are; writes only what changed. */
   saveActive(alerts: readonly KeptAlert[]): void;
-  silences(): Silence[];
-  saveSilence(silence: Silence): boolean;
-  deleteSilence(id: string): boolean;
 }
 
 /** What has to be equal for a row to be left alone: everything but the number and the texts that hold it. */
@@ -46,9 +43,6 @@ export function createAlertArchive({ database, write }: EvaluatorDatabase): Aler
   const selectEvents = database.prepare('SELECT body FROM events ORDER BY id');
   const insertEvent = database.prepare('INSERT INTO events (body) VALUES (?)');
   const dropEvents = database.prepare('DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?');
-  const selectSilences = database.prepare('SELECT body FROM silences ORDER BY id');
-  const upsertSilence = database.prepare('INSERT OR REPLACE INTO silences (id, body) VALUES (?, ?)');
-  const removeSilence = database.prepare('DELETE FROM silences WHERE id = ?');
   /** Of each active row that is on disk, its signature. */
   const saved = new Map<
     string,
@@ -112,8 +106,5 @@ export function createAlertArchive({ database, write }: EvaluatorDatabase): Aler
       }
       for (const [key] of gone) saved.delete(key);
     },
-    silences: () => selectSilences.all().map(({ body }) => JSON.parse(String(body)) as Silence),
-    saveSilence: (silence) => write(() => upsertSilence.run(silence.id, JSON.stringify(silence))),
-    deleteSilence: (id) => write(() => removeSilence.run(id)),
   };
 }

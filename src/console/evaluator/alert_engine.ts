@@ -269,7 +269,7 @@ export class AlertEngine {
   }
 
   /**
-   * The evidence of a firing alert, or why there is none; told as an event either way, once for each firing.
+   * The evidence of a firing alert, or why there is none; told as an event either way.
    * @param firingSinceMs of the firing that it is about; nothing happens when that one is over
    */
   setEvidence(

@@ -9,7 +9,7 @@ import type { Log } from '../../contract/log.ts';
 import { compileEvaluatorPlan } from '../../slo/compile_evaluator.ts';
 import type { QueryRecord } from '../../traces/store.ts';
 import { createEvaluator } from './evaluator.ts';
-import { attachEvidence } from './evidence_attacher.ts';
+import { attachEvidence, type EvidenceTimes } from './evidence_attacher.ts';
 import { createScraper } from './scraper.ts';
 import { storeOf, T0_MS } from './series_for_tests.ts';
 import { createJumpDetector } from './ticker.ts';
@@ -153,10 +153,11 @@ describe('the whole evaluator at a time scale', () => {
     evaluator: ReturnType<typeof createEvaluator>,
     name: string,
     kind: string,
+    isDone: (alert: AlertInstance) => boolean = () => true,
   ): Promise<AlertInstance> {
     return new Promise((resolve) => {
       evaluator.engine.onChange((instance, event) => {
-        if (instance.name === name && event.kind === kind) resolve(instance);
+        if (instance.name === name && event.kind === kind && isDone(instance)) resolve(instance);
       });
     });
   }
@@ -195,27 +196,51 @@ describe('the whole evaluator at a time scale', () => {
     worker: index % 2 === 0 ? 'worker-1' : 'worker-2',
   });
 
-  /** A queue that has been long for a while fires at once; evidence comes from ledgers. */
+  type Ledgers = (startMs: number, endMs: number) => Promise<readonly QueryRecord[]>;
+
+  /** Every second query of the window is slow, at worker-2. */
+  const slow: Ledgers = async (startMs, endMs) => {
+    const isWindow = endMs > Date.now() - 1500;
+    return Array.from({ length: 200 }, (_, index) =>
+      record(startMs + ((endMs - startMs) * index) / 200, isWindow && index % 2 === 1, index),
+    );
+  };
+
+  /**
+   * A queue that has been long for a while fires at once; evidence comes from ledgers.
+   * @param until evidence is all, unless another event is named
+   * @param calm asked at each scrape; from then on the queue is short
+   */
   async function withEvidence(
-    ledgers: (startMs: number, endMs: number) => Promise<readonly QueryRecord[]>,
-    deadlineMs?: number,
+    ledgers: Ledgers,
+    {
+      until = 'evidence',
+      isDone = () => true,
+      calm = () => false,
+      ...times
+    }: Partial<EvidenceTimes> & {
+      until?: string;
+      isDone?: (alert: AlertInstance) => boolean;
+      calm?: () => boolean;
+    } = {},
   ) {
     let uptimeS = 0;
     let waiting = 1;
     const address = await serve((path, response) => {
       if (path !== '/metrics') return response.end(listed(address, 'worker-1'));
       uptimeS += 1;
-      waiting = uptimeS < 12 ? 20 : waiting * 1.3;
+      waiting = calm() ? 0 : uptimeS < 12 ? 20 : waiting * 1.3;
       return response.end(`inference_queue_requests{model="m"} ${waiting}\n`);
     });
     await using evaluator = createEvaluator(
       { plan, log: LOG, archives: undefined },
       { discoveryUrls: [`http://${address}/metrics/targets`], tokens: {} },
     );
-    attachEvidence(
+    using _evidence = attachEvidence(
       {
         engine: evaluator.engine,
         log: LOG,
+        nowMs: Date.now,
         sources: (atMs) => ({
           ledgers: async ({ startMinUs, startMaxUs }) => ({
             queries: await ledgers(startMinUs / 1000, startMaxUs / 1000),
@@ -227,19 +252,14 @@ describe('the whole evaluator at a time scale', () => {
           traceUrl: (traceId) => `http://console/trace/${traceId}`,
         }),
       },
-      deadlineMs,
+      times,
     );
-    const attached = await change(evaluator, 'VitrineQueueGrowing', 'evidence');
-    return { alert: attached, events: evaluator.engine.timeline(attached.fingerprint) };
+    const alert = await change(evaluator, 'VitrineQueueGrowing', until, isDone);
+    return { alert, events: evaluator.engine.timeline(alert.fingerprint) };
   }
 
   test('an alert that fires gets its evidence: stage, place, circumstances, traces', async () => {
-    const { alert, events } = await withEvidence(async (startMs, endMs) => {
-      const isWindow = endMs > Date.now() - 1500;
-      return Array.from({ length: 200 }, (_, index) =>
-        record(startMs + ((endMs - startMs) * index) / 200, isWindow && index % 2 === 1, index),
-      );
-    });
+    const { alert, events } = await withEvidence(slow);
     expect(alert.state).toBe('firing');
     expect(alert.evidence?.stage?.stage).toBe('compute');
     expect(alert.evidence?.places).toContainEqual({ dimension: 'worker', values: ['worker-2'], all: false });
@@ -250,8 +270,39 @@ describe('the whole evaluator at a time scale', () => {
   });
 
   test('without an answer in time the alert says so, once', async () => {
-    const { alert, events } = await withEvidence(() => new Promise(() => {}), 50);
+    const { alert, events } = await withEvidence(() => new Promise(() => {}), { deadlineMs: 50 });
     expect(alert.evidence).toBeUndefined();
     expect(events.at(-1)?.detail).toContain('within 50 ms');
+  });
+
+  test('what could not be said at the firing is looked at once more, and said then', async () => {
+    let asked = 0;
+    const { alert, events } = await withEvidence(
+      async (startMs, endMs) => {
+        asked += 1;
+        // One look asks twice: for the window, and for what was before.
+        return asked <= 2 ? [] : slow(startMs, endMs);
+      },
+      { secondLookMs: () => 100, isDone: ({ evidence }) => evidence?.stage !== undefined },
+    );
+    expect(alert.evidence?.stage?.stage).toBe('compute');
+    const found = events.filter(({ kind }) => kind === 'evidence').map(({ detail }) => detail.split('\n')[0]);
+    expect(found).toEqual([
+      'Cannot say why: only 0 kept traces in the window.',
+      expect.stringMatching(/^50 % of queries are slow/),
+    ]);
+  });
+
+  test('what cannot be said then either is told once, and not looked at for ever', async () => {
+    let asked = 0;
+    const { events } = await withEvidence(
+      async () => {
+        asked += 1;
+        return [];
+      },
+      { secondLookMs: () => 10, until: 'resolved', calm: () => asked >= 4 },
+    );
+    expect(asked).toBe(4);
+    expect(events.map(({ kind }) => kind)).toEqual(['pending', 'firing', 'evidence', 'resolved']);
   });
 });

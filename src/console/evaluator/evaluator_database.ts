@@ -13,7 +13,6 @@ const SCHEMA_VERSION = 1;
  *          a negative series marks the time at which it ended.
  * alerts   state of each alert, active and resolved.
  * events   their timelines.
- * silences what the notifier holds back.
  */
 const SCHEMA = `
 CREATE TABLE series (id INTEGER PRIMARY KEY, name TEXT NOT NULL, labels TEXT NOT NULL);
@@ -26,11 +25,10 @@ CREATE TABLE alerts (
   PRIMARY KEY (fingerprint, pending_since_ms)
 );
 CREATE TABLE events (id INTEGER PRIMARY KEY, body TEXT NOT NULL);
-CREATE TABLE silences (id TEXT PRIMARY KEY, body TEXT NOT NULL);
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 PRAGMA user_version = ${SCHEMA_VERSION};
 `;
-const TABLES = ['series', 'rounds', 'alerts', 'events', 'silences', 'meta'];
+const TABLES = ['series', 'rounds', 'alerts', 'events', 'meta'];
 
 export interface EvaluatorDatabase extends Disposable {
   readonly database: Database;

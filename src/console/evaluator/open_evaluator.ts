@@ -51,9 +51,10 @@ export function openEvaluator(
     },
   );
   observeEvaluator(deps.telemetry.metrics, evaluator, () => database?.failedWrites ?? 0);
-  attachEvidence({
+  const evidence = attachEvidence({
     engine: evaluator.engine,
     log,
+    nowMs: Date.now,
     sources: (atMs) => ({
       ledgers: (query) => deps.store.ledgers(query),
       moment: { source: evaluator.samples, timeMs: atMs, lookbackMs: plan.lookbackS * 1000 },
@@ -64,6 +65,7 @@ export function openEvaluator(
   return {
     ...evaluator,
     async [Symbol.asyncDispose]() {
+      evidence[Symbol.dispose]();
       await evaluator[Symbol.asyncDispose]();
       database?.[Symbol.dispose]();
     },

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Evidence } from '../../contract/evidence.ts';
 import { createReceiver } from '../../lifecycle/outgoing_webhook.ts';
 import { alertmanagerBody } from './alertmanager_body.ts';
 import {
@@ -184,6 +185,76 @@ describe('groups', () => {
     const { fingerprint, firingSinceMs = 0 } = staged.alert('Slow', 'worker-2');
     staged.engine.setEvidence(fingerprint, firingSinceMs, { missing: 'no traces' });
     await notifier.tick();
+    expect(hook.bodies).toHaveLength(1);
+  });
+});
+
+describe('an explanation that comes later', () => {
+  const evidence = (cannotSay: string | undefined): Evidence => ({
+    atMs: clock.wallMs(),
+    windowS: 600,
+    baselineS: 1200,
+    subject: 'latency',
+    stage: undefined,
+    stages: [],
+    places: [],
+    sinceMs: undefined,
+    circumstances: [],
+    traces: [],
+    confidence: 1,
+    cannotSay,
+    text: cannotSay ?? 'compute takes 240 ms instead of 2 ms.',
+  });
+  const shown = (): unknown[] => hook.bodies.map((body) => parsed(body).alerts[0]?.annotations.evidence);
+  const attach = (rule: string, cannotSay?: string): void => {
+    const { fingerprint, firingSinceMs = 0 } = staged.alert(rule);
+    staged.engine.setEvidence(fingerprint, firingSinceMs, evidence(cannotSay));
+  };
+  const firstTold = async (rule: string, notifier: Notifier): Promise<void> => {
+    staged.set(rule, true);
+    await later(0, notifier);
+    attach(rule, 'too few traces');
+    await later(30, notifier);
+    expect(shown()).toEqual(['too few traces']);
+  };
+
+  test('a page is told once more, at the next turn of its group', async () => {
+    const notifier = start();
+    await firstTold('NoWorker', notifier);
+    attach('NoWorker');
+    await later(299, notifier);
+    expect(hook.bodies).toHaveLength(1);
+    await later(1, notifier);
+    expect(shown()).toEqual(['too few traces', 'compute takes 240 ms instead of 2 ms.']);
+    expect(staged.events.at(-1)).toMatchObject({
+      kind: 'notified',
+      detail: expect.stringMatching(/^with its explanation/),
+    });
+    await later(HOUR_S, notifier);
+    expect(hook.bodies).toHaveLength(2);
+  });
+
+  test('also by a later process', async () => {
+    const before = start();
+    await firstTold('NoWorker', before);
+    attach('NoWorker');
+    await before.close();
+    const notifier = start();
+    await later(300, notifier);
+    await later(300, notifier);
+    expect(shown()).toEqual(['too few traces', 'compute takes 240 ms instead of 2 ms.']);
+  });
+
+  test.each([
+    ['a ticket', 'Slow', false],
+    ['a page that somebody has taken', 'NoWorker', true],
+  ])('%s is not told again for it', async (_name, rule, isTaken) => {
+    const notifier = start();
+    await firstTold(rule, notifier);
+    if (isTaken) staged.engine.acknowledge(staged.alert(rule).fingerprint, 'ops', '');
+    attach(rule);
+    await later(300, notifier);
+    await later(300, notifier);
     expect(hook.bodies).toHaveLength(1);
   });
 });

@@ -9,9 +9,11 @@
  *
  * What is told: pages and tickets, not `info`. Held back: alerts under a silence, symptoms of a cause that fires.
  * An alert that was told is told to be over also when a silence holds it by then. Acknowledged ones are not repeated.
+ * A page that was told without an explanation is told once more when there is one, at its group's next turn.
  */
 
 import type { AlertEvent, AlertInstance, Silence } from '../../contract/alerts.ts';
+import { explains } from '../../contract/evidence.ts';
 import type { Log } from '../../contract/log.ts';
 import type { Outcome, Receiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { StateDatabase } from '../../traces/state_database.ts';
@@ -292,7 +294,8 @@ export class Notifier {
     const isRepeat =
       wallMs - lastMs >= this.#intervals.repeatMs &&
       told.some(({ instance }) => instance.acknowledged === undefined);
-    if (begun.length + ended.length === 0 && !isRepeat) return undefined;
+    const isExplained = told.some((notice) => this.#explainsMore(notice));
+    if (begun.length + ended.length === 0 && !isRepeat && !isExplained) return undefined;
     const all = [...begun, ...ended, ...told];
     const shown = all.slice(0, ALERTS_PER_MESSAGE_LIMIT);
     return {
@@ -304,6 +307,13 @@ export class Notifier {
         truncatedAlerts: all.length - shown.length,
       },
     };
+  }
+
+  /** Whether a page that somebody still has to look at was told without the explanation that it has now. */
+  #explainsMore({ fingerprint, instance }: Notice): boolean {
+    const { severity, acknowledged, evidence } = instance;
+    if (severity !== 'page' || acknowledged !== undefined || !explains(evidence)) return false;
+    return !explains(this.#outbox.openOf(fingerprint)?.instance.evidence);
   }
 
   /** Values, evidence and what holds it, of an alert that still fires. */
@@ -319,14 +329,13 @@ export class Notifier {
     const { engine, clock } = this.#deps;
     this.#delivered += 1;
     this.#receiverFailures = 0;
-    this.#outbox.delivered(
-      notices.map(({ key }) => key),
-      clock.wallMs(),
-    );
-    for (const { fingerprint, status, deliveredMs } of notices) {
-      const what = deliveredMs === undefined ? status : 'still firing';
+    for (const notice of notices) {
+      const { fingerprint, status, deliveredMs } = notice;
+      const again = this.#explainsMore(notice) ? 'with its explanation' : 'still firing';
+      const what = deliveredMs === undefined ? status : again;
       engine.note(fingerprint, 'notified', `${what}, to ${receiver.origin}`);
     }
+    this.#outbox.delivered(notices, clock.wallMs());
     this.#groups.sent(group, more, clock.monotonicMs());
   }
 

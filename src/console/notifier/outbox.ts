@@ -28,6 +28,7 @@ export interface Notice {
   readonly madeMs: number;
   /** Undefined until a receiver took it; then the last time that one did. */
   readonly deliveredMs: number | undefined;
+  /** As it was told last; before that, as it is known. */
   readonly instance: AlertInstance;
 }
 
@@ -136,18 +137,18 @@ export class Outbox {
     return notice;
   }
 
-  /** What has become known of an open alert since, such as its evidence. */
+  /** What has become known of an open alert that nobody was told of yet, such as its evidence. */
   refresh(instance: AlertInstance): void {
     const open = this.openOf(instance.fingerprint);
-    if (open !== undefined) {
+    if (open !== undefined && open.deliveredMs === undefined) {
       this.#put({ ...open, instance: { ...instance, firingSinceMs: open.startsAtMs } });
     }
   }
 
-  delivered(keys: readonly string[], nowMs: number): void {
-    for (const key of keys) {
-      const notice = this.#notices.get(key);
-      if (notice !== undefined) this.#put({ ...notice, deliveredMs: nowMs });
+  /** @param notices as they were told; they are kept so */
+  delivered(notices: readonly Notice[], nowMs: number): void {
+    for (const notice of notices) {
+      if (this.#notices.has(notice.key)) this.#put({ ...notice, deliveredMs: nowMs });
     }
   }
 
