@@ -5,6 +5,8 @@ const ROOM_MEANING: Readonly<Record<string, string>> = {
   gateway: 'The gateway: where queries arrive.',
   worker: 'The workers: where models run.',
   console: 'The embedded console: traces and the page, on one machine.',
+  enricher: 'The webhook behind Alertmanager that adds evidence.',
+  slo: 'Objectives, and where links of alerts lead.',
   telemetry: 'What is recorded of each query, and what is kept.',
   access: 'Who may call.',
   lifecycle: 'Starting, watching and stopping processes.',
@@ -26,7 +28,11 @@ function prose(text: string): string {
 function defaultOf(variable: string, fallback: unknown): string {
   const words = DEFAULT_WORDS[variable];
   if (words !== undefined) return words;
-  const text = Array.isArray(fallback) ? fallback.join(',') : String(fallback);
+  const text = Array.isArray(fallback)
+    ? fallback.join(',')
+    : typeof fallback === 'object'
+      ? '' // by name: none
+      : String(fallback);
   return text === '' ? '(empty)' : `\`${text}\``;
 }
 

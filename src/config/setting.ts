@@ -77,6 +77,43 @@ export function secretUrl(description: string): Setting<string> {
   return { ...base, secret: true };
 }
 
+/** Base address of another service, with a path where it lies behind one; no credentials, query or slash at the end. */
+export function baseUrl(fallback: string, description: string): Setting<string> {
+  return define(
+    fallback,
+    description,
+    'an address such as http://prometheus:9090 or https://host/path, or nothing',
+    (value) => {
+      if (value === '') return value;
+      if (!/^https?:\/\/[^\s?#@]{1,2000}$/.test(value) || !URL.canParse(value)) return undefined;
+      return value.replace(/\/+$/, '');
+    },
+  );
+}
+
+/** Addresses with secrets in them, by name: `page=https://...,ticket=https://...`; the one without a name is ''. */
+export function secretUrlsByName(description: string): Setting<Readonly<Record<string, string>>> {
+  const fallback: Readonly<Record<string, string>> = {};
+  const base = define(
+    fallback,
+    description,
+    'addresses such as https://hooks.example/path, each of several behind a name and "=", separated by commas; ' +
+      'a comma inside an address as %2C',
+    (value) => {
+      const byName: Record<string, string> = {};
+      for (const part of value.split(',').map((item) => item.trim())) {
+        if (part === '') continue;
+        const [, name = '', url = ''] =
+          /^(?:([a-z0-9][a-z0-9-]{0,62})=)?(https?:\/\/[^\s#@]{1,2000})$/.exec(part) ?? [];
+        if (!URL.canParse(url) || Object.hasOwn(byName, name)) return undefined;
+        byName[name] = url;
+      }
+      return Object.keys(byName).length <= 64 ? byName : undefined;
+    },
+  );
+  return { ...base, secret: true };
+}
+
 /** Comma-separated; blanks around items are dropped, empty items too. At most 256 items. */
 export function list(
   fallback: readonly string[],

@@ -3,7 +3,19 @@
  * variables are read in otel.ts and mean what OpenTelemetry's specification says.
  */
 import { availableParallelism } from 'node:os';
-import { choice, flag, integer, list, ratio, type Setting, secret, secretUrl, text } from './setting.ts';
+import {
+  baseUrl,
+  choice,
+  flag,
+  integer,
+  list,
+  ratio,
+  type Setting,
+  secret,
+  secretUrl,
+  secretUrlsByName,
+  text,
+} from './setting.ts';
 
 const MIB = 1024 * 1024;
 const DAY_S = 86_400;
@@ -163,6 +175,62 @@ export const SETTINGS = {
     ),
     deadManUrl: secretUrl("Pinged while alerting works: a dead man's switch. Empty: none."),
     deadManIntervalS: integer(60, 1, 86_400, 'How often it is pinged, in seconds.'),
+  },
+  enricher: {
+    enabled: flag(
+      false,
+      'Start the enricher with the other processes. It stands behind an Alertmanager; the console tells alerts itself.',
+    ),
+    host: text('localhost', 'Address to listen on. Beyond loopback, VITRINE_ENRICHER_TOKEN is required.'),
+    httpPort: integer(
+      9095,
+      0,
+      65_535,
+      "Port of Alertmanager's webhooks, /livez, /readyz and /metrics. 0 takes a free one.",
+    ),
+    token: secret('Token that Alertmanager sends as Authorization: Bearer. Required beyond loopback.'),
+    forwardUrls: secretUrlsByName(
+      'Where messages go on to: those posted to /alerts to the address without a name, those posted to /alerts/page to the one named page.',
+    ),
+    forwardTimeoutMs: integer(
+      6000,
+      100,
+      60_000,
+      'How long a receiver may take to answer, in milliseconds; then Alertmanager is told to try again.',
+    ),
+    deadlineMs: integer(
+      3000,
+      100,
+      10_000,
+      'Longest wait for evidence, in milliseconds; then the message goes on without.',
+    ),
+    prometheusUrl: baseUrl(
+      'http://localhost:9090',
+      'Prometheus, or what answers its query API: exemplars, and the conditions around an alert. Empty: none.',
+    ),
+    prometheusToken: secret('Sent to Prometheus as Authorization: Bearer.'),
+    tracesUrl: baseUrl(
+      'http://localhost:16686',
+      "Jaeger's query service or the console: traces, by the query API v3. Empty: none.",
+    ),
+    tracesToken: secret('Sent there as Authorization: Bearer.'),
+    tracesPublicUrl: baseUrl(
+      '',
+      'Where links to traces lead: its address as people reach it. Empty: VITRINE_ENRICHER_TRACES_URL.',
+    ),
+    duplicateWindowS: integer(
+      30,
+      0,
+      3600,
+      'A message that was delivered is not sent again within so many seconds, whichever Alertmanager repeats it. Shorter than any repeat_interval. 0: each is sent.',
+    ),
+    bodyLimitBytes: integer(4 * MIB, 1024, 64 * MIB, 'Largest message of Alertmanager; beyond it 413.'),
+    inFlightLimit: integer(
+      64,
+      1,
+      1024,
+      'Most messages in work at once; beyond it 503, and Alertmanager tries again.',
+    ),
   },
   slo: {
     path: text(

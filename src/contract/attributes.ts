@@ -5,6 +5,7 @@
 export const SERVICE_GATEWAY = 'vitrine-gateway';
 export const SERVICE_WORKER = 'vitrine-worker';
 export const SERVICE_CONSOLE = 'vitrine-console';
+export const SERVICE_ENRICHER = 'vitrine-enricher';
 
 export const ATTR = {
   // OpenTelemetry semantic conventions, stable

@@ -5,6 +5,8 @@
  * Names are as Prometheus scrapes them. The same metric travels over OTLP under `otelName`, with the same
  * unit, so that a collector translates it to the same name.
  */
+
+import { ENRICHER_METRICS } from './catalog_enricher.ts';
 import type { CatalogEntry, MetricType } from './catalog_entry.ts';
 import { EVALUATOR_METRICS } from './catalog_evaluator.ts';
 import { HOST_METRICS } from './catalog_host.ts';
@@ -439,6 +441,7 @@ export const CATALOG = {
     place: 'console',
     otelName: 'vitrine.console.dead_man.pings',
   },
+  ...ENRICHER_METRICS,
   ...EVALUATOR_METRICS,
   ...HOST_METRICS,
 } as const satisfies Record<string, CatalogEntry>;

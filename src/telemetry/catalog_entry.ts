@@ -1,7 +1,7 @@
 /** What the catalogue says of one metric. */
 export type MetricType = 'counter' | 'gauge' | 'histogram';
 /** Which processes export it; `host`: one process of each machine. */
-export type MetricPlace = 'gateway' | 'worker' | 'console' | 'host' | 'all';
+export type MetricPlace = 'gateway' | 'worker' | 'console' | 'enricher' | 'host' | 'all';
 
 export interface CatalogEntry {
   readonly type: MetricType;

@@ -48,7 +48,7 @@ const ATTRIBUTE_MEANING: Readonly<Record<keyof typeof ATTR, string>> = {
   httpRoute: 'as OpenTelemetry defines it; on spans of instrumented libraries',
   httpRequestResendCount: 'on the second attempt: 1',
   errorType: 'code of the error, or the status',
-  serviceName: 'vitrine-gateway, vitrine-worker, vitrine-console (resource)',
+  serviceName: 'vitrine-gateway, vitrine-worker, vitrine-console, vitrine-enricher (resource)',
   serviceInstanceId: 'stable index such as worker-1 (resource)',
   model: 'name of the model; `unknown` when the repository has none of that name',
   version: 'version that answered; empty when refused earlier',

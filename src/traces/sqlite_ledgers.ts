@@ -1,14 +1,15 @@
 /** Where the queries of a time range spent their time: the ledgers on the gateway's spans, with their workers. */
-import { ATTR, SERVICE_GATEWAY, SPAN, STAGE_ATTRIBUTE_PREFIX } from '../contract/attributes.ts';
+import { ATTR, SERVICE_GATEWAY } from '../contract/attributes.ts';
+import type { QueryRecord } from '../contract/query_record.ts';
+import { queryRecordOf } from './query_record.ts';
 import type { SeriesRegistry } from './series.ts';
 import { matchSeries, matchSpan } from './series_match.ts';
 import { type ScanBudget, type ScanSource, scanSeries } from './series_scan.ts';
-import { type StoredSpan, valueText } from './span.ts';
 import type { SpanIndex } from './span_index.ts';
 import { SPANS_PER_TRACE } from './sqlite_open.ts';
 import type { SpanReader } from './sqlite_reader.ts';
 import { SPAN_READ_COST, scanRange } from './sqlite_search.ts';
-import type { LedgerQuery, LedgerResult, QueryRecord, TraceQuery } from './store.ts';
+import type { LedgerQuery, LedgerResult, TraceQuery } from './store.ts';
 
 const KIND_SERVER = 2;
 const LEDGERS_LIMIT = 1000;
@@ -47,40 +48,6 @@ class EvenSample {
       (_, index) => this.#items[Math.floor(index * excess)] as number,
     );
   }
-}
-
-function describe(span: StoredSpan, siblings: readonly StoredSpan[]): QueryRecord {
-  const texts = new Map<string, string>();
-  const stagesMs: Record<string, number> = {};
-  for (const { key, value } of span.attributes) {
-    const text = valueText(value) ?? '';
-    if (key.startsWith(STAGE_ATTRIBUTE_PREFIX) && key.endsWith('_ms')) {
-      stagesMs[key.slice(STAGE_ATTRIBUTE_PREFIX.length, -'_ms'.length)] = Number(text);
-    } else texts.set(key, text);
-  }
-  const attempt = siblings
-    .filter(({ parentSpanId, name }) => parentSpanId === span.spanId && name === SPAN.attempt)
-    .reduce<StoredSpan | undefined>(
-      (last, each) => (last === undefined || each.startUs >= last.startUs ? each : last),
-      undefined,
-    );
-  const worker = attempt?.attributes.find(({ key }) => key === ATTR.worker);
-  const number = (key: string): number | undefined => {
-    const text = texts.get(key);
-    return text === undefined ? undefined : Number(text);
-  };
-  return {
-    traceId: span.traceId,
-    startUs: span.startUs,
-    totalMs: number(ATTR.totalMs) ?? span.durationUs / 1000,
-    unattributedMs: number(ATTR.unattributedMs) ?? 0,
-    stagesMs,
-    model: texts.get(ATTR.model) ?? '',
-    version: texts.get(ATTR.version) ?? '',
-    outcome: texts.get(ATTR.outcome) ?? '',
-    errorCode: texts.get(ATTR.errorCode) ?? '',
-    worker: worker === undefined ? '' : (valueText(worker.value) ?? ''),
-  };
 }
 
 export class QueryLedgers {
@@ -135,7 +102,7 @@ export class QueryLedgers {
       // Attempts come with their query's span: in the same part of the trace.
       const siblings = this.reader.trace([Math.floor(id / SPANS_PER_TRACE)])?.spans ?? [];
       spans += siblings.length;
-      queries.push(describe(span, siblings));
+      queries.push(queryRecordOf(span, siblings));
     }
     return { queries, matched: sample.count, scanLimitReached: budget.left <= 0 };
   }

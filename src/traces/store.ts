@@ -2,8 +2,11 @@
  * The contract of a trace store. One implementation exists (sqlite_store.ts); it lives on a thread of its own
  * (store_thread.ts) and everyone else holds a client (store_client.ts).
  */
+import type { QueryRecord } from '../contract/query_record.ts';
 import type { DecodedBatch } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
+
+export type { QueryRecord };
 
 /** What a search asks for. Absent members do not restrict. */
 export interface TraceQuery {
@@ -112,22 +115,6 @@ export interface LedgerQuery {
   readonly model?: string;
   /** At most this many, and never more than 1,000; of more an even sample over the range. */
   readonly limit: number;
-}
-
-/** Where one query spent its time, as its gateway's span tells. */
-export interface QueryRecord {
-  readonly traceId: string;
-  readonly startUs: number;
-  readonly totalMs: number;
-  readonly unattributedMs: number;
-  /** By name of the stage; stages that did not happen are absent. */
-  readonly stagesMs: Readonly<Record<string, number>>;
-  readonly model: string;
-  readonly version: string;
-  readonly outcome: string;
-  readonly errorCode: string;
-  /** Of the last attempt; empty when none is held. */
-  readonly worker: string;
 }
 
 export interface LedgerResult {
