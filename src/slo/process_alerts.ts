@@ -2,7 +2,7 @@
 import { SERVICE_CONSOLE, SERVICE_GATEWAY, SERVICE_WORKER } from '../contract/attributes.ts';
 import type { AlertRule, DashboardLink } from './alert.ts';
 import { HOUR_S, MINUTE_S, SYSTEM_LABEL } from './alert_labels.ts';
-import { averageLevel, counter, fullness, guard, having, level, rate } from './shapes.ts';
+import { averageLevel, counter, fullness, guard, having, increase, level, rate } from './shapes.ts';
 
 const BY_INSTANCE = ['job', 'instance'] as const;
 const BY_GPU = ['job', 'instance', 'hw_id', 'hw_model'] as const;
@@ -261,6 +261,29 @@ export const PROCESS_ALERTS: readonly AlertRule[] = [
     dashboard: INSTANCE_DASHBOARD,
     place: 'host',
     drill: { noDrill: 'it takes a GPU, and an allocation that would take memory from running models' },
+    inhibits: [],
+  },
+  {
+    name: 'VitrineGpuLost',
+    severity: 'ticket',
+    expression: {
+      kind: 'threshold',
+      measure: increase(counter('hw_errors_total'), 5 * MINUTE_S, [...BY_INSTANCE, 'hw_id', 'error_type']),
+      op: '>',
+      threshold: 0,
+      guards: [],
+    },
+    forS: 0,
+    keepFiringForS: 0,
+    labels: SYSTEM_LABEL,
+    summary: 'GPU {hw_id} does not answer: {error_type}',
+    description:
+      'Looks of {instance} at GPU {hw_id} failed within the last 5 minutes: it fell off the bus, or needs a reset. It ends by itself when the GPU has answered for 5 minutes.',
+    valueUnit: 'number',
+    runbook: 'gpu-lost',
+    dashboard: INSTANCE_DASHBOARD,
+    place: 'host',
+    drill: { noDrill: 'it takes a GPU, and taking it away from the driver' },
     inhibits: [],
   },
   {

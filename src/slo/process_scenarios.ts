@@ -1,5 +1,5 @@
 /** What proves the alerts about processes and machines. */
-import { type Phase, raisedScenarios, type Scenario } from './scenario.ts';
+import { type Phase, raisedScenarios, type Scenario, type ScenarioSeries } from './scenario.ts';
 import { counting, GATEWAY, GPU, MIB, OTHER_WORKER, STEP_S, standing, WORKER } from './scenario_parts.ts';
 
 /** Seconds of uptime between the restarts, one phase for each life. */
@@ -15,6 +15,16 @@ function restarts(title: string, lifetimesS: readonly number[], firing: Scenario
     series: [{ name: 'process_uptime_seconds', labels: WORKER, phases: lives(...lifetimesS) }],
     checks: firing,
   };
+}
+
+const LOST = (gpu: string): Readonly<Record<string, string>> => ({
+  ...WORKER,
+  hw_id: gpu,
+  error_type: 'lost',
+});
+
+function lost(gpu: string, phases: readonly Phase[]): ScenarioSeries {
+  return { name: 'hw_errors_total', labels: { ...LOST(gpu), hw_type: 'gpu' }, phases };
 }
 
 export const PROCESS_SCENARIOS: readonly Scenario[] = [
@@ -255,6 +265,45 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
       standing('hw_gpu_memory_limit_bytes', GPU, [24_000 * MIB, 24_000 * MIB, 24_000 * MIB]),
     ],
   }),
+  {
+    rule: 'VitrineGpuLost',
+    title:
+      'fires while looks at it fail, also of one that was lost from the start, and clears five minutes after',
+    stepS: STEP_S,
+    series: [
+      lost('GPU-0', [
+        { lastsS: 600, from: 0 },
+        // Counted once for each scrape that found it lost.
+        { lastsS: 600, perS: 1 / STEP_S },
+        { lastsS: 600 },
+      ]),
+      lost('GPU-1', [{ lastsS: 60, from: 1, perS: 1 / STEP_S }, { lastsS: 1740 }]),
+    ],
+    checks: [
+      { atS: 0, firing: [] },
+      // Of the first sample of a series nothing is known; from the second on it grows.
+      { atS: 60, firing: [{ labels: LOST('GPU-1'), value: 3 + 1 / 30 }] },
+      { atS: 585, firing: [] },
+      { atS: 1185, firing: [{ labels: LOST('GPU-0'), value: 20 }] },
+      { atS: 1455, firing: [{ labels: LOST('GPU-0'), value: 20 / 19 }] },
+      { atS: 1470, firing: [] },
+    ],
+  },
+  {
+    rule: 'VitrineGpuLost',
+    title: 'stays silent when the reader restarts: its counter begins anew',
+    stepS: STEP_S,
+    series: [
+      lost('GPU-0', [
+        { lastsS: 600, from: 40 },
+        { lastsS: 600, from: 0 },
+      ]),
+    ],
+    checks: [
+      { atS: 600, firing: [] },
+      { atS: 900, firing: [] },
+    ],
+  },
   ...raisedScenarios({
     rule: 'VitrineProcessMemoryFilling',
     stepS: STEP_S,

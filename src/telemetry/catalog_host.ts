@@ -123,7 +123,7 @@ export const HOST_METRICS = {
   hw_errors_total: {
     type: 'counter',
     unit: '{error}',
-    description: 'Times that a GPU was lost: it fell off the bus, or needs a reset.',
+    description: 'Looks at a GPU that found it lost, at most one a scrape: it fell off the bus, or needs a reset.',
     attributes: ['hw_id', 'hw_type', 'error_type'],
     place: 'host',
     otelName: 'hw.errors',

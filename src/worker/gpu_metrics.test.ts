@@ -71,7 +71,7 @@ test('every value of every GPU', () => {
   ]);
 });
 
-test('a value that is gone takes its series along; a loss is counted once', () => {
+test('a value that is gone takes its series along; a loss counts with each look', () => {
   const { look, scrape } = recorded();
   const errors = (count: number) => `hw_errors_total{hw_id="GPU-a",hw_type="gpu",error_type="lost"} ${count}`;
   const energy = (joules: number) => `hw_energy_joules_total${LABELS('GPU-a')} ${joules}`;
@@ -82,10 +82,12 @@ test('a value that is gone takes its series along; a loss is counted once', () =
   const lost: GpuReading = { ...gpu('GPU-a', {}), state: 'lost' };
   look(lost);
   expect(scrape()).toEqual([errors(1)]);
+  // The same look, scraped twice.
+  expect(scrape()).toEqual([errors(1)]);
   look({ ...lost });
-  expect(scrape()).toEqual([errors(1)]);
+  expect(scrape()).toEqual([errors(2)]);
   look(gpu('GPU-a', { energyJoules: 4 }));
-  expect(scrape()).toEqual([energy(4), errors(1)]);
+  expect(scrape()).toEqual([energy(4), errors(2)]);
   look();
-  expect(scrape()).toEqual([errors(1)]);
+  expect(scrape()).toEqual([errors(2)]);
 });

@@ -23,6 +23,7 @@ export interface GpuMetricsDeps {
 /**
  * Series exist for what was read and for nothing else: a value that a GPU does not tell, a GPU that is lost, and
  * a machine without one leave no series, rather than a zero. Values are those of the last look (read at scrape).
+ * Errors grow for as long as a GPU is lost, so that an alert holds for as long.
  */
 export function recordGpus(deps: GpuMetricsDeps, options: GpuReaderOptions): AsyncDisposable {
   const { metrics, log, open = openGpuReader } = deps;
@@ -69,8 +70,7 @@ export function recordGpus(deps: GpuMetricsDeps, options: GpuReaderOptions): Asy
       const losses = metrics
         .counter('hw_errors_total')
         .series({ hw_id: reading.id, hw_type: 'gpu', error_type: 'lost' });
-      const before = shown.find(({ id }) => id === reading.id);
-      if (reading.state === 'lost' && before?.state !== 'lost') losses.add(1);
+      if (reading.state === 'lost') losses.add(1);
     }
     shown = readings;
   });
