@@ -5,6 +5,7 @@ import { SERVICE_WORKER } from '../contract/attributes.ts';
 import { openFaultSocket } from '../lifecycle/fault_socket.ts';
 import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
+import { growOnFault } from '../lifecycle/memory_growth.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { stallOnFault } from '../lifecycle/stall.ts';
 import { applyRuntimeEnvironment } from '../model/runtime_environment.ts';
@@ -43,6 +44,7 @@ await runService({
       const directory = config.drill.socketDirectory;
       opened.use(await openFaultSocket(faults, { directory, name: 'worker', index }));
       opened.use(stallOnFault(faults));
+      opened.use(growOnFault(faults, telemetry.metrics));
     }
     const service = opened.use(
       await createWorkerService(

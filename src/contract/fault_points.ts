@@ -25,8 +25,19 @@ const WORKER_FAULT_POINTS = [
  *   between; see lifecycle/stall.ts.
  * - `worker_network`, of a gateway: a delay holds up what its workers send, an error cuts their connections and
  *   lets none be made; see gateway/worker_network.ts.
+ * - `memory`, of a worker: it holds so many bytes more, see lifecycle/memory_growth.ts.
+ * - `otlp_receiver`, of the console: an error closes the port of the receiver, and nothing else.
+ * - `trace_store`, of the console: an error lets the database of traces grow no more, as a full disk would.
+ * - `clock`, of the console: by so much the wall clock is set by which it scrapes, evaluates and tells of alerts.
  */
-const PROCESS_FAULT_POINTS = ['event_loop', 'worker_network'] as const;
+const PROCESS_FAULT_POINTS = [
+  'event_loop',
+  'worker_network',
+  'memory',
+  'otlp_receiver',
+  'trace_store',
+  'clock',
+] as const;
 
 export const FAULT_POINTS = [
   ...GATEWAY_FAULT_POINTS,
@@ -39,3 +50,6 @@ export type FaultPoint = (typeof FAULT_POINTS)[number];
 export function isFaultPoint(text: string): text is FaultPoint {
   return (FAULT_POINTS as readonly string[]).includes(text);
 }
+
+/** Most that `memory` takes; the process reckons with a limit that lies so far above what it had before. */
+export const MEMORY_FAULT_LIMIT_BYTES = 256 * 1024 * 1024;

@@ -40,6 +40,8 @@ const FIELDS: Readonly<Record<keyof Fault, 'number' | 'boolean'>> = {
   delayMs: 'number',
   error: 'boolean',
   crash: 'boolean',
+  bytes: 'number',
+  jumpMs: 'number',
   leaseMs: 'number',
 };
 

@@ -17,14 +17,16 @@ test('without a fault nothing is active and nothing waits', async () => {
 });
 
 test('a fault acts at its own point alone and lapses with its lease', () => {
-  vi.useFakeTimers({ toFake: ['Date'] });
+  vi.useFakeTimers({ toFake: ['performance'] });
   const faults = createFaults();
   faults.set('queue', { delayMs: 50, leaseMs: 1000 });
   expect(faults.active).toBe(true);
   expect(faults.delayMs('queue')).toBe(50);
   expect(faults.delayMs('compute')).toBe(0);
-  expect(faults.list()).toEqual([{ point: 'queue', delayMs: 50, error: false, crash: false, leftMs: 1000 }]);
-  vi.setSystemTime(Date.now() + 1000);
+  expect(faults.list()).toEqual([
+    { point: 'queue', delayMs: 50, error: false, crash: false, bytes: 0, jumpMs: 0, leftMs: 1000 },
+  ]);
+  vi.advanceTimersByTime(1000);
   expect(faults.delayMs('queue')).toBe(0);
   expect(faults.list()).toEqual([]);
 });
@@ -51,6 +53,8 @@ test('delays and leases beyond their limits are refused', () => {
   const faults = createFaults();
   expect(() => faults.set('queue', { delayMs: FAULT_DELAY_LIMIT_MS + 1, leaseMs: 1 })).toThrow(RangeError);
   expect(() => faults.set('queue', { delayMs: -1, leaseMs: 1 })).toThrow(RangeError);
+  expect(() => faults.set('memory', { bytes: 2 ** 40, leaseMs: 1 })).toThrow('bytes');
+  expect(() => faults.set('clock', { jumpMs: -1e12, leaseMs: 1 })).toThrow('jumpMs');
   expect(() => faults.set('queue', { leaseMs: FAULT_LEASE_LIMIT_MS + 1 })).toThrow(RangeError);
   expect(() => faults.set('queue', { leaseMs: Number.NaN })).toThrow(RangeError);
   expect(faults.active).toBe(false);

@@ -1,4 +1,5 @@
 /** Metrics of the process itself, under the names of OpenTelemetry's conventions for processes and runtimes. */
+import { totalmem } from 'node:os';
 import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
 import type { Metrics } from './metrics.ts';
 
@@ -12,6 +13,13 @@ const DELAY_WINDOW_MS = 15_000;
 /** Nobody scrapes more often. */
 const DELAY_WINDOW_MIN_MS = 250;
 
+/** What the process may have at most: its control group's limit, or the memory of the machine. */
+export function processMemoryLimitBytes(): number {
+  // 0 where there is no control group, and beyond the machine where that has no limit.
+  const constrainedBytes = process.constrainedMemory();
+  return constrainedBytes > 0 ? Math.min(constrainedBytes, totalmem()) : totalmem();
+}
+
 /** @param timeScale see VITRINE_SLO_TIME_SCALE: alerts average the maximum over windows that it divides */
 export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
   const cpu = metrics.counter('process_cpu_time_seconds_total');
@@ -21,6 +29,7 @@ export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
     .gauge('process_memory_usage_bytes')
     .series({})
     .observeWith(() => process.memoryUsage.rss());
+  metrics.gauge('process_memory_limit_bytes').series({}).observeWith(processMemoryLimitBytes);
   metrics
     .gauge('process_uptime_seconds')
     .series({})
