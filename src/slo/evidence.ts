@@ -74,7 +74,9 @@ function stageText({ cause, symptom }: CauseFinding): string {
 export function explain(input: EvidenceInput): Evidence {
   const { now, baseline } = input;
   if (input.subject === 'processes') return explainProcesses(input);
-  if (now.length < MIN_MARKED) return cannotSay(input, `only ${now.length} kept traces in the window`);
+  if (now.length < MIN_MARKED) {
+    return cannotSay(input, input.missing ?? `only ${now.length} kept traces in the window`);
+  }
   const errors = input.subject === 'errors';
   const limitMs = slowerThan(input);
   const isMarked = errors ? fails : (query: QueryLedger): boolean => query.serviceMs > limitMs;
@@ -84,7 +86,10 @@ export function explain(input: EvidenceInput): Evidence {
     return cannotSay(input, errors ? 'too few failed queries were kept' : 'too few slow queries were kept');
   }
   if (baseline.length < MIN_BASELINE) {
-    return cannotSay(input, `only ${baseline.length} kept traces before the window to compare with`);
+    return cannotSay(
+      input,
+      input.missing ?? `only ${baseline.length} kept traces before the window to compare with`,
+    );
   }
   const seen = frequency(marked.length, now.length, before.length, baseline.length);
   if (seen.z < MIN_Z || seen.now < MIN_FREQUENCY_RATIO * seen.baseline) {

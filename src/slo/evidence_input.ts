@@ -37,11 +37,9 @@ export interface ProcessSight {
   readonly silentSinceMs: number | undefined;
   /** Within the window. */
   readonly restarts: number;
-  /** Of a worker: attempts a second that it answered in the baseline; */
-  readonly answersPerS: number;
-  /** Unix milliseconds of the last one seen; undefined when there was none in window and baseline; */
-  readonly answeredAtMs: number | undefined;
-  /** and attempts of the window that it left without an answer: lost, or past their deadline. */
+  /** Of a worker: Unix milliseconds from which on a gateway did not find it ready; undefined while all do. */
+  readonly unreadySinceMs: number | undefined;
+  /** Of a worker: attempts of the window that it left without an answer: lost, or past their deadline. */
   readonly unanswered: number;
 }
 
@@ -53,6 +51,10 @@ export interface EvidenceInput {
   /** Queries of the window and of the baseline before it, already restricted to what the alert's labels name. */
   readonly now: readonly QueryLedger[];
   readonly baseline: readonly QueryLedger[];
+  /** Why there are no queries, where that is not for want of them: their store did not answer. */
+  readonly missing?: string;
+  /** Queries of the window that were picked for being slow, or failed: shown among the slowest, never counted. */
+  readonly examples?: readonly QueryLedger[];
   /** The alert's own threshold on serviceMs, where it has one. */
   readonly thresholdMs: number | undefined;
   readonly circumstances: readonly Circumstance[];

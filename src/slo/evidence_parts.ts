@@ -7,9 +7,12 @@ const TRACE_LIMIT = 5;
 
 export const fails = (query: QueryLedger): boolean => OUTCOME_VERDICT[query.outcome] === 'bad';
 
+/** The slowest of the marked queries and of those that were picked, each trace once. */
 export function slowTraces(input: EvidenceInput, marked: readonly QueryLedger[]): SlowTrace[] {
-  return marked
+  const seen = new Set<string>();
+  return [...marked, ...(input.examples ?? [])]
     .toSorted((a, b) => b.serviceMs - a.serviceMs)
+    .filter(({ traceId }) => !seen.has(traceId) && seen.add(traceId))
     .slice(0, TRACE_LIMIT)
     .map((query) => {
       const [stage, stageMs] = [...query.stagesMs].reduce<readonly [LedgerStage, number]>(
@@ -55,6 +58,10 @@ export function cannotSay(
     ...input.circumstances.slice(0, 4).map(({ text }) => `Also: ${text}.`),
   ];
   const slowest = slowTraces(input, input.now);
+  const [first] = slowest;
+  // What was picked is slow whether or not anything can be claimed of it.
+  if (first !== undefined && (input.examples ?? []).length > 0)
+    lines.push(`Slowest: ${ms(first.totalMs)}, ${first.url}`);
   return {
     ...common(input),
     stage: undefined,

@@ -5,10 +5,10 @@
  * When the clock is set, samples and alerts move with it, so that windows and holds go on as if it had not been.
  */
 import type { Log } from '../../contract/log.ts';
+import { circumstanceNeeds } from '../../slo/circumstances.ts';
 import type { EvaluatorPlan } from '../../slo/evaluator_plan.ts';
 import type { AlertArchive } from './alert_archive.ts';
 import { AlertEngine } from './alert_engine.ts';
-import { circumstanceNeeds } from './circumstances.ts';
 import type { SampleArchive } from './sample_archive.ts';
 import { SampleStore, SERIES_LIMIT } from './sample_store.ts';
 import { createScraper, SCRAPE_BODY_LIMIT_BYTES, type ScraperStats } from './scraper.ts';

@@ -13,9 +13,10 @@ import { type Evidence, explains } from '../../contract/evidence.ts';
 import type { Log } from '../../contract/log.ts';
 import type { AlertRule } from '../../slo/alert.ts';
 import { explain } from '../../slo/evidence.ts';
+import { type Subject, subjectOf } from '../../slo/evidence_subject.ts';
 import { readingsOf } from '../../slo/sample_needs.ts';
 import type { AlertEngine } from './alert_engine.ts';
-import { type EvidenceSources, gatherEvidence, type Subject, subjectOf } from './evidence_input.ts';
+import { gatherFromStores, type StoredTelemetry } from './evidence_input.ts';
 
 const EVIDENCE_DEADLINE_MS = 3000;
 /** Firing alerts that wait for evidence; further ones go without. */
@@ -30,7 +31,7 @@ export interface EvidenceAttacherDeps {
   readonly engine: AlertEngine;
   readonly log: Log;
   /** As of that time. */
-  readonly sources: (atMs: number) => EvidenceSources;
+  readonly sources: (atMs: number) => StoredTelemetry;
   /** Unix milliseconds. */
   readonly nowMs: () => number;
 }
@@ -87,7 +88,7 @@ export function attachEvidence(
     const timer = setTimeout(() => expiry.reject(new Late()), deadlineMs);
     const looked = turn.then(async () => {
       try {
-        const gathered = gatherEvidence(rule, alert, subject, sources(atMs));
+        const gathered = gatherFromStores(rule, alert, subject, sources(atMs));
         return explain(await Promise.race([gathered, expiry.promise]));
       } catch (error) {
         const missing =

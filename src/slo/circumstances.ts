@@ -1,10 +1,9 @@
-/** Conditions around an alert, as the evaluator's samples tell them: what people would ask about next. */
-import type { Circumstance } from '../../contract/evidence.ts';
-import { OUTCOME_VERDICT, OUTCOMES } from '../../contract/outcomes.ts';
-import type { SampleNeed } from '../../slo/evaluator_plan.ts';
-import type { CounterSource, Measure, Selection } from '../../slo/expression.ts';
-import { averageLevel, counter, having, increase, quotient, rate, share } from '../../slo/shapes.ts';
-import { evaluateMeasure, type Moment } from './measure.ts';
+/** Conditions around an alert, as metrics tell them: what people would ask about next. */
+import type { Circumstance } from '../contract/evidence.ts';
+import { OUTCOME_VERDICT, OUTCOMES } from '../contract/outcomes.ts';
+import type { SampleNeed } from './evaluator_plan.ts';
+import type { CounterSource, Measure, Selection } from './expression.ts';
+import { averageLevel, counter, having, increase, quotient, rate, share } from './shapes.ts';
 
 /** What has to be sampled for evidence (the sentences below, process_sights.ts), besides what rules ask for. */
 export function circumstanceNeeds(timeScale: number, scrapeIntervalS: number): SampleNeed[] {
@@ -16,13 +15,24 @@ export function circumstanceNeeds(timeScale: number, scrapeIntervalS: number): S
     'hw_gpu_utilization_ratio',
     'process_uptime_seconds',
     'inference_attempts_total',
+    'vitrine_gateway_worker_ready',
     'up',
   ] as const;
   return metrics.map((metric) => ({ metric, where: [], reachS: 7200 / timeScale, stepS: scrapeIntervalS }));
 }
 
+/** Elements by a key that is equal for equal labels. */
+export type Elements = ReadonlyMap<
+  string,
+  { readonly labels: Readonly<Record<string, string>>; readonly value: number }
+>;
+
+/** What a measure is at a time, Unix milliseconds: by the evaluator's samples, or by Prometheus. */
+export type EvaluateMeasure = (measure: Measure, atMs: number) => Promise<Elements>;
+
 export interface CircumstanceQuery {
-  readonly moment: Moment;
+  readonly evaluate: EvaluateMeasure;
+  readonly atMs: number;
   readonly windowS: number;
   /** Before the window. */
   readonly baselineS: number;
@@ -50,21 +60,24 @@ function grew({ now, before }: Pair, least: number): boolean {
 }
 
 /** Sentences without a full stop; those that tell most first, at most one per thing. */
-export function circumstances({ moment, windowS, baselineS, model }: CircumstanceQuery): Circumstance[] {
-  const past: Moment = { ...moment, timeMs: moment.timeMs - windowS * 1000 };
+export async function circumstances(query: CircumstanceQuery): Promise<Circumstance[]> {
+  const { evaluate, atMs, windowS, baselineS, model } = query;
   const of: Selection = model === undefined ? [] : having({ model: [model] });
-  const compare = (measure: (overS: number) => Measure): Pair[] => {
-    const before = evaluateMeasure(measure(baselineS), past);
-    return [...evaluateMeasure(measure(windowS), moment)].flatMap(([key, { labels, value }]) =>
+  const compare = async (measure: (overS: number) => Measure): Promise<Pair[]> => {
+    const [now, before] = await Promise.all([
+      evaluate(measure(windowS), atMs),
+      evaluate(measure(baselineS), atMs - windowS * 1000),
+    ]);
+    return [...now].flatMap(([key, { labels, value }]) =>
       Number.isFinite(value) ? [{ labels, now: value, before: before.get(key)?.value ?? 0 }] : [],
     );
   };
-  const tell = (
+  const tell = async (
     kind: Circumstance['kind'],
-    pairs: readonly Pair[],
+    pairs: Promise<readonly Pair[]>,
     text: (pair: Pair) => string | undefined,
-  ): Circumstance[] =>
-    pairs
+  ): Promise<Circumstance[]> =>
+    (await pairs)
       .toSorted((a, b) => b.now - a.now)
       .flatMap((pair) => {
         const sentence = text(pair);
@@ -74,17 +87,17 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
   const requests = (where: Selection): CounterSource =>
     counter('inference_requests_total', [...of, ...where]);
 
-  const restarts = [
-    ...evaluateMeasure(
-      { kind: 'resets', metric: 'process_uptime_seconds', where: [], windowS, by: ['instance'] },
-      moment,
-    ).values(),
-  ].map(({ labels, value }): Pair => ({ labels, now: value, before: 0 }));
-  return [
-    ...tell('restart', restarts, ({ labels, now }) =>
+  const restarts = evaluate(
+    { kind: 'resets', metric: 'process_uptime_seconds', where: [], windowS, by: ['instance'] },
+    atMs,
+  ).then((elements) =>
+    [...elements.values()].map(({ labels, value }): Pair => ({ labels, now: value, before: 0 })),
+  );
+  const told = await Promise.all([
+    tell('restart', restarts, ({ labels, now }) =>
       now > 0 ? `${labels.instance} restarted ${now === 1 ? 'once' : `${now} times`}` : undefined,
     ),
-    ...tell(
+    tell(
       'queue',
       compare((overS) => averageLevel('inference_queue_requests', of, overS, 'sum', ['model'])),
       (pair) =>
@@ -92,7 +105,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `queue of ${pair.labels.model} grew from ${few(pair.before)} to ${few(pair.now)} queries`
           : undefined,
     ),
-    ...tell(
+    tell(
       'event_loop',
       compare((overS) => averageLevel('nodejs_eventloop_delay_max_seconds', [], overS, 'max', ['instance'])),
       (pair) =>
@@ -100,7 +113,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `the event loop of ${pair.labels.instance} stands still for ${few(pair.now * 1000)} ms, ${few(pair.before * 1000)} ms before`
           : undefined,
     ),
-    ...tell(
+    tell(
       'gpu',
       compare((overS) => averageLevel('hw_gpu_utilization_ratio', [], overS, 'max', ['hw_id'])),
       (pair) =>
@@ -108,7 +121,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `GPU ${pair.labels.hw_id} is ${few(pair.now * 100)} % busy, ${few(pair.before * 100)} % before`
           : undefined,
     ),
-    ...tell(
+    tell(
       'errors',
       compare((overS) => share(requests(BAD), requests([]), overS, ['model'])),
       (pair) =>
@@ -116,7 +129,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `${few(pair.now * 100)} % of queries of ${pair.labels.model} fail, ${few(pair.before * 100)} % before`
           : undefined,
     ),
-    ...tell(
+    tell(
       'traffic',
       compare((overS) => rate(requests([]), overS, ['model'])),
       (pair) =>
@@ -124,7 +137,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `traffic of ${pair.labels.model} went from ${few(pair.before)} to ${few(pair.now)} queries a second`
           : undefined,
     ),
-    ...tell(
+    tell(
       'batch',
       compare((overS) => {
         const rows = (kind: 'sum' | 'count') =>
@@ -136,7 +149,7 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `batches of ${pair.labels.model} hold ${few(pair.now)} rows, ${few(pair.before)} before`
           : undefined,
     ),
-    ...tell(
+    tell(
       'deployment',
       compare((overS) => increase(requests(having({ outcome: ['ok'] })), overS, ['model', 'version'])),
       (pair) =>
@@ -144,5 +157,6 @@ export function circumstances({ moment, windowS, baselineS, model }: Circumstanc
           ? `version ${pair.labels.version} of ${pair.labels.model} began to answer`
           : undefined,
     ),
-  ];
+  ]);
+  return told.flat();
 }
