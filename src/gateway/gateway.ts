@@ -167,8 +167,10 @@ function observe(
   const forgotten = metrics.counter('vitrine_gateway_known_bodies_forgotten_total').series({});
   const ready = metrics.gauge('vitrine_gateway_workers').series({ state: 'ready' });
   const unready = metrics.gauge('vitrine_gateway_workers').series({ state: 'not_ready' });
+  const eachReady = metrics.gauge('vitrine_gateway_worker_ready');
   metrics.beforeRead(() => {
     forgotten.value = quarantine.forgotten;
+    for (const { name, ready: serves } of links()) eachReady.series({ worker: name }).set(serves ? 1 : 0);
     const serving = links().filter((link) => link.ready).length;
     ready.set(serving);
     unready.set(links().length - serving);

@@ -10,8 +10,7 @@ function sight(instance: string, more: Partial<ProcessSight> = {}): ProcessSight
     instance,
     silentSinceMs: undefined,
     restarts: 0,
-    answersPerS: 10,
-    answeredAtMs: AT_MS - 100,
+    unreadySinceMs: undefined,
     unanswered: 0,
     ...more,
   };
@@ -67,22 +66,18 @@ test('a worker that answers no scrape is named, with what its queries came to', 
   ]);
 });
 
-test('workers that answer scrapes, but no query, are cut off', () => {
-  const cut = { answeredAtMs: AT_MS - 3000 };
+test('workers that answer scrapes, but are not found ready, are cut off', () => {
+  const cut = { unreadySinceMs: AT_MS - 3000 };
   const evidence = explain(input([sight('worker-1', cut), sight('worker-2', cut)]));
   expect(evidence.places).toEqual([{ dimension: 'worker', values: ['worker-1', 'worker-2'], all: true }]);
-  expect(evidence.text).toMatch(/^worker-1, worker-2 answer scrapes, but no query since .*cut off/);
+  expect(evidence.text).toMatch(/^worker-1, worker-2 answer scrapes, but .*ready since .*cut off/);
 });
 
-test('little traffic proves no cut, and neither does a pause that is no longer than scrapes are apart', () => {
-  const rare = sight('worker-1', { answersPerS: 2, answeredAtMs: AT_MS - 4500 });
-  const justNow = sight('worker-1', { answersPerS: 1000, answeredAtMs: AT_MS - 900 });
-  for (const quiet of [rare, justNow]) {
-    expect(explain(input([quiet]))).toMatchObject({
-      cannotSay: 'every process answers scrapes and queries',
-      confidence: 0,
-      places: [],
-    });
+test('where nothing fails, or nothing is known, nothing is claimed', () => {
+  const { processes, ...rest } = input([sight('worker-1')]);
+  for (const each of [{ ...rest, processes }, rest]) {
+    expect(explain(each as EvidenceInput)).toMatchObject({ confidence: 0, places: [] });
+    expect(explain(each as EvidenceInput).cannotSay).not.toBeUndefined();
   }
 });
 
@@ -97,8 +92,6 @@ test('restarts are counted', () => {
 test('a gateway is no place of queries', () => {
   const gateway = sight('gateway-0', {
     job: 'vitrine-gateway',
-    answersPerS: 0,
-    answeredAtMs: undefined,
     silentSinceMs: AT_MS - 1000,
   });
   expect(explain(input([gateway]))).toMatchObject({ places: [], cannotSay: undefined });

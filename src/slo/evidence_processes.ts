@@ -1,15 +1,11 @@
 /**
- * Which processes fail, for alerts about processes: those that answer no scrape, those that answer scrapes but no
- * query, and those that restarted; and how queries took it.
+ * Which processes fail, for alerts about processes: those that answer no scrape, those that answer but are not found
+ * ready by gateways, and those that restarted; and how queries took it.
  */
+import { SERVICE_WORKER } from '../contract/attributes.ts';
 import type { Evidence, PlaceFinding } from '../contract/evidence.ts';
 import type { EvidenceInput, ProcessSight } from './evidence_input.ts';
 import { cannotSay, clock, common, fails, placeText, slowTraces } from './evidence_parts.ts';
-
-/** A worker is quiet by chance with a probability of e^-10 when so many answers were due. */
-const DUE_ANSWERS = 10;
-/** And for a share of the window, which holds 40 scrapes or more: for three of them. */
-const QUIET_SHARE = 1 / 15;
 
 type Failing = 'silent' | 'cut_off' | 'restarted';
 
@@ -20,13 +16,10 @@ interface Finding {
   readonly sinceMs: number | undefined;
 }
 
-function findingOf(sight: ProcessSight, { atMs, windowS }: EvidenceInput): Finding | undefined {
-  const { silentSinceMs, answeredAtMs, answersPerS, restarts } = sight;
+function findingOf(sight: ProcessSight): Finding | undefined {
+  const { silentSinceMs, unreadySinceMs, restarts } = sight;
   if (silentSinceMs !== undefined) return { sight, how: 'silent', sinceMs: silentSinceMs };
-  const quietS = answeredAtMs === undefined ? 0 : (atMs - answeredAtMs) / 1000;
-  if (quietS * answersPerS >= DUE_ANSWERS && quietS >= windowS * QUIET_SHARE) {
-    return { sight, how: 'cut_off', sinceMs: answeredAtMs };
-  }
+  if (unreadySinceMs !== undefined) return { sight, how: 'cut_off', sinceMs: unreadySinceMs };
   return restarts > 0 ? { sight, how: 'restarted', sinceMs: undefined } : undefined;
 }
 
@@ -45,7 +38,7 @@ function sentence(how: Failing, findings: readonly Finding[], windowS: number): 
     case 'silent':
       return `${names} ${one ? 'has' : 'have'} answered no scrape ${since()}${left}: ${one ? 'it hangs, is down' : 'they hang, are down'}, or cannot be reached.`;
     case 'cut_off':
-      return `${names} ${one ? 'answers' : 'answer'} scrapes, but no query ${since()}${left}: ${one ? 'it is' : 'they are'} cut off from the gateways, or ${one ? 'says' : 'say'} not to be ready.`;
+      return `${names} ${one ? 'answers' : 'answer'} scrapes, but gateways do not find ${one ? 'it' : 'them'} ready ${since()}${left}: ${one ? 'it is' : 'they are'} cut off from the gateways, or ${one ? 'says' : 'say'} not to be ready.`;
     case 'restarted': {
       const counts = findings
         .map(({ sight }) => `${sight.instance} restarted ${times(sight.restarts)}`)
@@ -72,9 +65,12 @@ function queriesText({ now }: EvidenceInput, sinceMs: number): string[] {
 
 /** Never throws; without a failing process it says that it cannot say. */
 export function explainProcesses(input: EvidenceInput): Evidence {
-  const { processes = [], now, atMs, windowS, circumstances } = input;
-  const findings = processes.flatMap((sight) => findingOf(sight, input) ?? []);
-  if (findings.length === 0) return cannotSay(input, 'every process answers scrapes and queries');
+  const { processes, now, atMs, windowS, circumstances } = input;
+  if (processes === undefined) return cannotSay(input, 'nothing is at hand that tells of processes');
+  const findings = processes.flatMap((sight) => findingOf(sight) ?? []);
+  if (findings.length === 0) {
+    return cannotSay(input, 'every process answers scrapes, is found ready, and has not restarted');
+  }
   const byKind = Map.groupBy(findings, ({ how }) => how);
   const sentences = (['silent', 'cut_off', 'restarted'] as const).flatMap((how) => {
     const found = byKind.get(how);
@@ -82,8 +78,7 @@ export function explainProcesses(input: EvidenceInput): Evidence {
   });
   const sinceMs = Math.min(...findings.map((finding) => finding.sinceMs ?? Number.POSITIVE_INFINITY));
   const fromMs = Number.isFinite(sinceMs) ? sinceMs : atMs - windowS * 1000;
-  const isWorker = ({ answersPerS, instance }: ProcessSight): boolean =>
-    answersPerS > 0 || now.some(({ worker }) => worker === instance);
+  const isWorker = ({ job }: ProcessSight): boolean => job === SERVICE_WORKER;
   const workers = findings.filter(({ sight }) => isWorker(sight)).map(({ sight }) => sight.instance);
   const places: PlaceFinding[] =
     workers.length === 0

@@ -287,6 +287,14 @@ export const CATALOG = {
     place: 'gateway',
     otelName: 'vitrine.gateway.workers',
   },
+  vitrine_gateway_worker_ready: {
+    type: 'gauge',
+    unit: '1',
+    description: 'Whether the gateway finds this worker serving: 1 or 0.',
+    attributes: ['worker'],
+    place: 'gateway',
+    otelName: 'vitrine.gateway.worker.ready',
+  },
   vitrine_gateway_admitted_requests: {
     type: 'gauge',
     unit: '{request}',

@@ -1,7 +1,7 @@
 /** What the evaluator's samples tell of each process, for evidence about processes. */
 import type { ProcessSight } from '../../slo/evidence_input.ts';
-import { counter, having, increase } from '../../slo/shapes.ts';
 import type { Measure } from '../../slo/expression.ts';
+import { counter, having, increase } from '../../slo/shapes.ts';
 import { evaluateMeasure, type Moment } from './measure.ts';
 import type { SampleSeries } from './sample_series.ts';
 
