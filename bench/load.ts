@@ -8,7 +8,7 @@ import { startProcess } from './processes.ts';
 import { spreadOf } from './rounds.ts';
 
 /** Longer than a flush interval of the export thread: what a load leaves behind is counted as its cost. */
-const SETTLE_MS = 300;
+const SETTLE_MS = 700;
 
 export interface LoadProcess extends AsyncDisposable {
   readonly pid: number;

@@ -2,11 +2,9 @@
  * The worker's report: what a worker tells the gateway of the time it spent on one attempt, in the answer's
  * header `x-vitrine-report`. Only durations cross the process boundary, so clock skew never enters.
  *
- * Form: `1;t=<total us>;s=<us>,<us>,...;v=<version>;w=<instance>;d=<loop delay us>;b=<batch rows>`: one
- * duration per stage in the order of WORKER_STAGES, empty where a stage did not happen. Microseconds with
- * up to three decimals.
+ * Form: `2;t=<total>;s=<stage>,<stage>,...;v=<version>;w=<instance>;d=<loop delay>;b=<batch rows>`: one
+ * duration per stage in the order of WORKER_STAGES, empty where a stage did not happen. Whole nanoseconds.
  */
-import { formatThousandths } from './decimal.ts';
 import { WORKER_STAGES } from './stages.ts';
 
 export interface WorkerReport {
@@ -24,13 +22,24 @@ export interface WorkerReport {
   readonly batchRows: number;
 }
 
-const FORMAT_VERSION = '1';
+const FORMAT_VERSION = '2';
+const START = `${FORMAT_VERSION};t=`;
+/** Of `;s=`, and each field like it. */
+const FIELD_CHARS = 3;
 /** Longer than any report we write; what is longer is not ours. */
 const REPORT_LIMIT_CHARS = 1024;
 const UNSAFE = /[^A-Za-z0-9._:-]/g;
 
-function us(ms: number): string {
-  return ms < 0 ? '' : formatThousandths(Math.round(ms * 1e6));
+function ns(ms: number): string {
+  return ms < 0 ? '' : `${Math.round(ms * 1e6)}`;
+}
+
+/** The last name that was made safe: a process has one, and every answer carries it. */
+let named = { raw: '', safe: '' };
+
+function safe(name: string): string {
+  if (named.raw !== name) named = { raw: name, safe: name.replace(UNSAFE, '') };
+  return named.safe;
 }
 
 /** The header's value. Version and worker lose characters that a header field could misread. */
@@ -38,19 +47,29 @@ export function formatWorkerReport(report: WorkerReport): string {
   let stages = '';
   for (let index = 0; index < WORKER_STAGES.length; index += 1) {
     if (index > 0) stages += ',';
-    stages += us(report.stagesMs[index] ?? -1);
+    stages += ns(report.stagesMs[index] ?? -1);
   }
   return (
-    `${FORMAT_VERSION};t=${us(report.totalMs)};s=${stages};v=${report.version.replace(UNSAFE, '')}` +
-    `;w=${report.worker.replace(UNSAFE, '')};d=${us(report.eventLoopDelayMs)};b=${report.batchRows}`
+    `${FORMAT_VERSION};t=${ns(report.totalMs)};s=${stages};v=${report.version.replace(UNSAFE, '')}` +
+    `;w=${safe(report.worker)};d=${ns(report.eventLoopDelayMs)};b=${report.batchRows}`
   );
 }
 
-/** Microseconds as text → milliseconds; -1 for none, NaN for what is no duration. */
-function parseUs(text: string): number {
-  if (text === '') return -1;
-  const value = Number(text);
-  return Number.isFinite(value) && value >= 0 ? value / 1e3 : Number.NaN;
+const DIGIT_0 = 0x30;
+/** Digits of the longest duration that is read: about 31 years. */
+const NS_LIMIT_DIGITS = 18;
+
+/** Nanoseconds as digits between two places → milliseconds; -1 for none, NaN for what is no duration. */
+function parseNs(text: string, start: number, end: number): number {
+  if (start === end) return -1;
+  if (end - start > NS_LIMIT_DIGITS) return Number.NaN;
+  let value = 0;
+  for (let at = start; at < end; at += 1) {
+    const digit = text.charCodeAt(at) - DIGIT_0;
+    if (digit < 0 || digit > 9) return Number.NaN;
+    value = value * 10 + digit;
+  }
+  return value / 1e6;
 }
 
 /**
@@ -59,36 +78,40 @@ function parseUs(text: string): number {
  */
 export function parseWorkerReport(header: string | undefined): WorkerReport | undefined {
   if (header === undefined || header.length > REPORT_LIMIT_CHARS) return undefined;
-  let at = 0;
-  /** The next field's value; undefined when the field is another one. `last` fields end where the text does. */
-  const next = (key: string, last = false): string | undefined => {
-    const end = last ? header.length : header.indexOf(';', at);
-    if (end < 0 || !header.startsWith(key, at)) return undefined;
-    const value = header.slice(at + key.length, end);
-    at = end + 1;
-    return value;
-  };
-  if (next(FORMAT_VERSION) !== '') return undefined;
-  const totalMs = parseUs(next('t=') ?? 'x');
-  const stagesMs = parseStages(next('s=') ?? 'x');
-  const version = next('v=');
-  const worker = next('w=');
-  const eventLoopDelayMs = parseUs(next('d=') ?? 'x');
-  const batchRows = Number(next('b=', true) ?? 'x');
-  if (stagesMs === undefined || version === undefined || worker === undefined) return undefined;
+  if (!header.startsWith(START)) return undefined;
+  const totalEnd = header.indexOf(';s=', START.length);
+  const stagesEnd = header.indexOf(';v=', totalEnd);
+  const versionEnd = header.indexOf(';w=', stagesEnd);
+  const workerEnd = header.indexOf(';d=', versionEnd);
+  const delayEnd = header.indexOf(';b=', workerEnd);
+  // A field that is missing is found nowhere, or before the one that it follows.
+  if (totalEnd < 0 || stagesEnd < totalEnd || versionEnd < stagesEnd) return undefined;
+  if (workerEnd < versionEnd || delayEnd < workerEnd) return undefined;
+  const totalMs = parseNs(header, START.length, totalEnd);
+  const stagesMs = parseStages(header, totalEnd + FIELD_CHARS, stagesEnd);
+  const eventLoopDelayMs = parseNs(header, workerEnd + FIELD_CHARS, delayEnd);
+  const batchRows = Number(header.slice(delayEnd + FIELD_CHARS) || 'x');
+  if (stagesMs === undefined) return undefined;
   if (!(totalMs >= 0) || !(eventLoopDelayMs >= 0) || !Number.isSafeInteger(batchRows)) return undefined;
-  return { totalMs, stagesMs, version, worker, eventLoopDelayMs, batchRows };
+  return {
+    totalMs,
+    stagesMs,
+    version: header.slice(stagesEnd + FIELD_CHARS, versionEnd),
+    worker: header.slice(versionEnd + FIELD_CHARS, workerEnd),
+    eventLoopDelayMs,
+    batchRows,
+  };
 }
 
-function parseStages(text: string): number[] | undefined {
+function parseStages(header: string, start: number, end: number): number[] | undefined {
   const stagesMs: number[] = [];
-  for (let start = 0; start <= text.length; ) {
-    const comma = text.indexOf(',', start);
-    const end = comma < 0 ? text.length : comma;
-    const ms = parseUs(text.slice(start, end));
+  for (let from = start; from <= end; ) {
+    const comma = header.indexOf(',', from);
+    const to = comma < 0 || comma > end ? end : comma;
+    const ms = parseNs(header, from, to);
     if (Number.isNaN(ms)) return undefined;
     stagesMs.push(ms);
-    start = end + 1;
+    from = to + 1;
   }
   return stagesMs.length === WORKER_STAGES.length ? stagesMs : undefined;
 }

@@ -12,7 +12,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { ErrorCode, VitrineError } from '../contract/errors.ts';
 import type { FaultPoint } from '../contract/fault_points.ts';
-import { REQUEST_ID, WORKER_REPORT } from '../contract/headers.ts';
+import { WORKER_REPORT } from '../contract/headers.ts';
 import { parseWorkerReport } from '../contract/worker_report.ts';
 import type { GatewayQuery } from '../telemetry/gateway_query.ts';
 import { Attempt, type AttemptOwner, type AttemptResult, type WorkerAnswer } from './attempt.ts';
@@ -192,15 +192,13 @@ export class Delivery implements Waiter<WorkerLink>, AttemptOwner {
     const { headers, body, deadlineMs } = this.#parcel;
     const leftMs = deadlineMs - performance.now();
     const record = this.#query?.startAttempt(worker.name);
-    const given = headers[REQUEST_ID];
-    const requestId = this.#query?.requestId ?? (typeof given === 'string' ? given : undefined);
     this.#attempts += 1;
     this.#state = 'attempting';
     this.#attempt = new Attempt(this, worker, record);
     this.#attempt.send({
       method: 'POST',
       path: route.inferPath,
-      headers: workerHeaders(headers, requestId, leftMs, this.#core.workerHeaders, record),
+      headers: workerHeaders(headers, leftMs, this.#core.workerHeaders, record),
       body,
     });
   }

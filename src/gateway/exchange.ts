@@ -193,7 +193,8 @@ export class Exchange implements BodyOwner, DeliveryOwner {
     // The last answer on this connection, so that its client goes elsewhere and nobody is cut off.
     if (this.#core.draining()) headers.push('connection', 'close');
     if (query !== undefined) {
-      headers.push(TRACE_ID, query.traceId, REQUEST_ID, query.requestId, SERVER_TIMING, query.serverTiming());
+      headers.push(TRACE_ID, query.traceId, SERVER_TIMING, query.serverTiming());
+      if (query.requestId !== '') headers.push(REQUEST_ID, query.requestId);
     }
     writeAnswer(response, status, headers, body);
   }

@@ -59,7 +59,6 @@ export function announcedBytes(headers: IncomingHttpHeaders): number | undefined
 /** Headers of the call to the worker, flat. Nothing else of the caller's goes on. */
 export function workerHeaders(
   headers: IncomingHttpHeaders,
-  requestId: string | undefined,
   leftMs: number,
   common: readonly string[],
   attempt: GatewayAttempt | undefined,
@@ -75,7 +74,8 @@ export function workerHeaders(
   if (typeof jsonLength === 'string') sent.push(INFERENCE_HEADER_CONTENT_LENGTH, jsonLength);
   const priority = headers[REQUEST_PRIORITY];
   if (typeof priority === 'string') sent.push(REQUEST_PRIORITY, priority);
-  if (requestId !== undefined) sent.push(REQUEST_ID, requestId);
+  const requestId = headers[REQUEST_ID];
+  if (typeof requestId === 'string') sent.push(REQUEST_ID, requestId);
   attempt?.addHeaders(sent);
   return sent;
 }

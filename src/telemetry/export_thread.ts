@@ -14,8 +14,8 @@ import { RingReader, ringInts } from './ring.ts';
 import type { SpanSink } from './sdk_exporters.ts';
 import { applyLimits, type SpanData } from './span_data.ts';
 
-/** Spans in one request: four times the SDK's default, since a request costs as much as hundreds of spans. */
-const BATCH_SPANS = 2048;
+/** Spans in one request: eight times the SDK's default, since a request costs as much as hundreds of spans. */
+const BATCH_SPANS = 4096;
 /** Bytes of records in one request. */
 const BATCH_RECORD_BYTES = 512 * 1024;
 const ANCHOR_AGE_LIMIT_MS = 30_000;
@@ -40,8 +40,10 @@ function stopping(): boolean {
   return flushRequested() !== Atomics.load(ints, SHARED.flushDone);
 }
 
-/** So much is sent without waiting for more: a batch, or a quarter of a small ring. */
-const gatheredBytes = Math.min(BATCH_RECORD_BYTES / 4, (data.ring.byteLength - 256) / 4);
+/** So much is sent without waiting for more: half a batch, or a quarter of a small ring. */
+const gatheredBytes = Math.min(BATCH_RECORD_BYTES / 2, (data.ring.byteLength - 256) / 4);
+/** So little is sent at the next look: there is no traffic to make a batch of. */
+const QUIET_BYTES = 16 * 1024;
 
 /** Hands the spans of the next records, up to a batch, to every sink. @returns how many; 0 when the ring is empty */
 function take(sinks: readonly BatchSink[]): number {
@@ -152,14 +154,16 @@ async function createSinks(): Promise<BatchSink[]> {
 const LOOKS_PER_INTERVAL = 4;
 
 /**
- * Waits until there is a batch's worth, the interval is over, or a flush is asked for. A request costs far more
- * than the spans in it: sending what is there as soon as the last one is answered would make a request of every
- * few queries.
+ * Waits until there is a batch's worth, the interval is over, or a flush is asked for; the few records of a quiet
+ * service go at the next look. A request costs far more than the spans in it: sending what is there as soon as the
+ * last one is answered would make a request of every few queries.
  */
 async function gather(): Promise<void> {
   const requested = flushRequested();
   for (let look = 0; look < LOOKS_PER_INTERVAL; look += 1) {
-    if (stopping() || reader.pendingBytes() >= gatheredBytes) return;
+    const pendingBytes = reader.pendingBytes();
+    if (stopping() || pendingBytes >= gatheredBytes) return;
+    if (look > 0 && pendingBytes > 0 && pendingBytes < QUIET_BYTES) return;
     const wake = Atomics.waitAsync(
       ints,
       SHARED.flushRequested,

@@ -46,6 +46,7 @@ export interface GatewayQueryStart {
   readonly undecided: boolean;
   /** Not kept because the ring was filling up; counted already. */
   readonly shed: boolean;
+  /** As the caller gave it; empty without one. */
   readonly requestId: string;
   readonly externalTraceId: string;
 }

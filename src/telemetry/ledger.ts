@@ -11,6 +11,8 @@ export const STAGE_INDEX: Readonly<Record<Stage, number>> = Object.freeze(
 );
 export const STAGE_COUNT = STAGES.length;
 const ABSENT = -1;
+/** Of doubles: an array that begins with whole numbers is copied when the first fraction comes. */
+const NO_STAGES: readonly number[] = Array.from({ length: STAGE_COUNT }, () => ABSENT + 0.5).fill(ABSENT);
 
 export class Ledger {
   readonly startMs: number;
@@ -24,7 +26,7 @@ export class Ledger {
   constructor(startMs: number) {
     this.startMs = startMs;
     this.cursorMs = startMs;
-    this.stagesMs = new Array<number>(STAGE_COUNT).fill(ABSENT);
+    this.stagesMs = NO_STAGES.slice();
   }
 
   /** Closes a stage at nowMs. A stage that happens again grows. */

@@ -188,7 +188,10 @@ function workerRecords(random: Random, core: WorkerCore, odd: boolean): void {
       nowMs += duration(random);
       if (random() < 0.8) member.mark(stage, nowMs);
     }
-    if (random() < 0.9) member.batch(batch, 1, duration(random));
+    if (random() < 0.9) {
+      const energyJoules = random() < 0.5 ? undefined : duration(random) / 7;
+      member.batch(batch, 1, { executorMs: duration(random), energyJoules });
+    }
     member.report(nowMs + duration(random));
     const error = odd && random() < 0.5 ? new VitrineError('model_failed', 'no') : undefined;
     if (odd && random() < 0.3) member.attribute('user.key', 1);

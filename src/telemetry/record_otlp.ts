@@ -30,27 +30,9 @@ const FIRST_ERROR_STATUS = 400;
 /** A link in a batch's record: trace id, span id, flags. */
 const LINK_RECORD_BYTES = 16 + 8 + 1;
 
-const KEYS = {
-  model: keyOf(ATTR.model),
-  version: keyOf(ATTR.version),
-  outcome: keyOf(ATTR.outcome),
-  status: keyOf(ATTR.httpResponseStatusCode),
-  requestId: keyOf(ATTR.requestId),
-  externalTraceId: keyOf(ATTR.externalTraceId),
-  keptBecause: keyOf(ATTR.keptBecause),
-  totalMs: keyOf(ATTR.totalMs),
-  unattributedMs: keyOf(ATTR.unattributedMs),
-  eventLoopDelayMs: keyOf(ATTR.eventLoopDelayMs),
-  worker: keyOf(ATTR.worker),
-  rows: keyOf(ATTR.rows),
-  batchSize: keyOf(ATTR.batchSize),
-  batchQueries: keyOf(ATTR.batchQueries),
-  batchCloseReason: keyOf(ATTR.batchCloseReason),
-  batchPaddingRatio: keyOf(ATTR.batchPaddingRatio),
-  batchHeadWaitMs: keyOf(ATTR.batchHeadWaitMs),
-  computeShareMs: keyOf(ATTR.computeShareMs),
-  thread: keyOf(ATTR.thread),
-} as const;
+const KEYS = Object.fromEntries(
+  Object.entries(ATTR).map(([name, attribute]) => [name, keyOf(attribute)]),
+) as Readonly<Record<keyof typeof ATTR, Key>>;
 const STAGE_KEYS = STAGES.map((stage) => keyOf(stageAttribute(stage)));
 const METHOD = constant(ATTR.httpRequestMethod, 'POST');
 const ATTEMPT_OK = constant(ATTR.attemptOutcome, 'ok');
@@ -174,12 +156,12 @@ export class RecordOtlp {
     out.textAttribute(KEYS.version, this.#version);
     out.textAttribute(KEYS.outcome, this.#outcome);
     out.copy(METHOD);
-    out.numberAttribute(KEYS.status, status);
-    out.textAttribute(KEYS.requestId, this.#requestId);
+    out.numberAttribute(KEYS.httpResponseStatusCode, status);
     out.textAttribute(KEYS.keptBecause, this.#kept);
     out.msAttribute(KEYS.totalMs, totalMs);
     out.msAttribute(KEYS.unattributedMs, unattributedMs);
     out.msAttribute(KEYS.eventLoopDelayMs, eventLoopDelayMs);
+    if (this.#requestId.length > 0) out.textAttribute(KEYS.requestId, this.#requestId);
     if (this.#externalTraceId.length > 0) out.textAttribute(KEYS.externalTraceId, this.#externalTraceId);
     this.#stages(ledger);
     out.end(span, isRemote);
@@ -206,7 +188,7 @@ export class RecordOtlp {
     out.textAttribute(KEYS.worker, this.#worker);
     out.copy(ATTEMPT_OK);
     out.copy(METHOD);
-    out.numberAttribute(KEYS.status, status);
+    out.numberAttribute(KEYS.httpResponseStatusCode, status);
     out.end(span, false);
   }
 
@@ -227,6 +209,7 @@ export class RecordOtlp {
     this.#text(this.#version);
     const rows = this.#u32();
     const shareMs = this.#f64();
+    const energyJoules = this.#f64();
     const batch = this.#at;
     this.#at += 16 + 8;
     const batchRows = this.#u32();
@@ -244,13 +227,14 @@ export class RecordOtlp {
     out.textAttribute(KEYS.version, this.#version);
     out.textAttribute(KEYS.outcome, this.#outcome);
     out.copy(METHOD);
-    out.numberAttribute(KEYS.status, status);
+    out.numberAttribute(KEYS.httpResponseStatusCode, status);
     out.msAttribute(KEYS.totalMs, totalMs);
     out.msAttribute(KEYS.eventLoopDelayMs, eventLoopDelayMs);
     if (isLinked) {
       out.numberAttribute(KEYS.rows, rows);
       out.numberAttribute(KEYS.batchSize, batchRows);
       out.msAttribute(KEYS.computeShareMs, shareMs);
+      if (energyJoules >= 0) out.numberAttribute(KEYS.energyShareJoules, energyJoules);
     }
     this.#stages(ledger);
     if (isLinked) out.link(batch, 1);

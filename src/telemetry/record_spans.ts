@@ -116,7 +116,6 @@ function gatewaySpans(reader: RecordReader, at: Times): SpanData[] {
     [ATTR.outcome, outcome],
     [ATTR.httpRequestMethod, 'POST'],
     [ATTR.httpResponseStatusCode, httpStatus],
-    [ATTR.requestId, requestId],
     [ATTR.keptBecause, keptBecause],
     [ATTR.totalMs, round(totalMs)],
     [ATTR.unattributedMs, round(unattributedMs)],
@@ -124,6 +123,7 @@ function gatewaySpans(reader: RecordReader, at: Times): SpanData[] {
   );
   if (code !== '') attributes.push([ATTR.errorCode, code]);
   if (httpStatus >= 500) attributes.push([ATTR.errorType, code === '' ? String(httpStatus) : code]);
+  if (requestId !== '') attributes.push([ATTR.requestId, requestId]);
   if (externalTraceId !== '') attributes.push([ATTR.externalTraceId, externalTraceId]);
   attributes.push(...stages);
   const spans: SpanData[] = [
@@ -207,6 +207,7 @@ function workerSpans(reader: RecordReader, at: Times, newSpanId: () => string): 
   const version = reader.text();
   const rows = reader.u32();
   const shareMs = reader.f64();
+  const energyJoules = reader.f64();
   const batchTraceId = reader.id(16);
   const batchSpanId = reader.id(8);
   const batchRows = reader.u32();
@@ -222,6 +223,7 @@ function workerSpans(reader: RecordReader, at: Times, newSpanId: () => string): 
   const links: SpanLink[] = [];
   if (batchTraceId !== '') {
     attributes.push([ATTR.rows, rows], [ATTR.batchSize, batchRows], [ATTR.computeShareMs, round(shareMs)]);
+    if (energyJoules >= 0) attributes.push([ATTR.energyShareJoules, energyJoules]);
     links.push({ traceId: batchTraceId, spanId: batchSpanId, flags: 1, attributes: [] });
   }
   if (code !== '') attributes.push([ATTR.errorCode, code]);

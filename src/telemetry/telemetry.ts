@@ -2,7 +2,6 @@
  * Telemetry of one process: opens records, renders /metrics, exports, logs. Started before everything else
  * and closed last.
  */
-import { randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import {
   type Attributes,
@@ -295,7 +294,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
           kept: verdict.kept,
           undecided: verdict.undecided,
           shed: verdict.shed,
-          requestId: givenId !== undefined && REQUEST_ID_FORM.test(givenId) ? givenId : randomUUID(),
+          requestId: givenId !== undefined && REQUEST_ID_FORM.test(givenId) ? givenId : '',
           externalTraceId:
             asked !== undefined && asked.length <= 256 && asked.toLowerCase().replaceAll('-', '') !== traceId
               ? asked
