@@ -13,6 +13,7 @@ export function observeConsole(metrics: Metrics, store: TraceStoreClient, receiv
   const requests = metrics.counter('vitrine_console_otlp_requests_total');
   const usage = metrics.gauge('vitrine_console_store_usage_bytes').series({});
   const limit = metrics.gauge('vitrine_console_store_limit_bytes').series({});
+  const full = metrics.counter('vitrine_console_store_full_total').series({});
   const evicted = metrics.counter('vitrine_console_store_evicted_traces_total');
   const byAge = evicted.series({ reason: 'age' });
   const bySize = evicted.series({ reason: 'size' });
@@ -26,6 +27,7 @@ export function observeConsole(metrics: Metrics, store: TraceStoreClient, receiv
     failed.value = stats.failedSpans;
     usage.set(stats.usedBytes);
     limit.set(stats.limitBytes);
+    full.value = stats.timesFull;
     byAge.value = stats.evictedByAge.traces;
     bySize.value = stats.evictedBySize.traces;
   };

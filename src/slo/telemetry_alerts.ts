@@ -112,8 +112,34 @@ export const TELEMETRY_ALERTS: readonly AlertRule[] = [
     runbook: 'console-store-failing',
     dashboard: TELEMETRY_DASHBOARD,
     place: 'console',
-    drill: { drill: 'console-disk-full' },
+    drill: {
+      noDrill:
+        'a store that is full makes room and goes on: it takes a database that fails, or that another holds',
+    },
     inhibits: [],
+  },
+  {
+    name: 'VitrineConsoleStoreFull',
+    severity: 'ticket',
+    expression: {
+      kind: 'threshold',
+      measure: increase(counter('vitrine_console_store_full_total'), 15 * MINUTE_S, BY_INSTANCE),
+      op: '>',
+      threshold: 0,
+      guards: [],
+    },
+    forS: 0,
+    keepFiringForS: 5 * MINUTE_S,
+    labels: SYSTEM_LABEL,
+    summary: 'the trace store has no room left',
+    description:
+      'Times that the database of {instance} ({job}) had no room within 15 minutes: {value}. The oldest traces make room: new ones are stored, and kept for less time than configured.',
+    valueUnit: 'number',
+    runbook: 'console-store-full',
+    dashboard: TELEMETRY_DASHBOARD,
+    place: 'console',
+    drill: { drill: 'console-disk-full' },
+    inhibits: [{ silences: ['VitrineConsoleStoreFailing'], equal: ['job', 'instance'] }],
   },
   {
     name: 'VitrineLedgerViolated',

@@ -77,6 +77,18 @@ export const TELEMETRY_SCENARIOS: readonly Scenario[] = [
     ],
   }),
   ...raisedScenarios({
+    rule: 'VitrineConsoleStoreFull',
+    stepS: STEP_S,
+    calmS: 1200,
+    raisedS: 240,
+    clearS: 1800,
+    firing: [{ labels: CONSOLE, value: 1 }],
+    series: [
+      // What was full long ago is history.
+      { name: 'vitrine_console_store_full_total', labels: CONSOLE, calm: {}, above: { from: 1 }, below: {} },
+    ],
+  }),
+  ...raisedScenarios({
     rule: 'VitrineLedgerViolated',
     stepS: STEP_S,
     calmS: 1200,

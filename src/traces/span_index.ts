@@ -285,9 +285,14 @@ export class SpanIndex {
     return this.selectNewest.get(seriesId)?.newest !== null;
   }
 
-  /** Span ids below this are gone: forgets runs that mention no others. Within a transaction. */
+  /** Span ids below this are gone: forgets runs, and recent entries, that mention no others. Within a transaction. */
   evictedBefore(oldestId: number): void {
     this.oldestId = oldestId;
+    // Otherwise they would take the room of spans on a full disk, until there are enough for a run.
+    if (this.recentCount > 0 && this.lastId < oldestId) {
+      this.deleteRecent.run();
+      this.clearRecent();
+    }
     for (const [run, lastId] of this.runs) {
       if (lastId >= oldestId) continue;
       const row = this.deleteRun.get(run);

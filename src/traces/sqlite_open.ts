@@ -103,7 +103,6 @@ function configure(database: DatabaseSync, options: TraceStoreOptions): void {
     PRAGMA wal_autocheckpoint = ${Math.floor(WAL_LIMIT_BYTES / PAGE_BYTES)};
     PRAGMA journal_size_limit = ${WAL_LIMIT_BYTES};
   `);
-  if (options.maxPageCount !== undefined) database.exec(`PRAGMA max_page_count = ${options.maxPageCount}`);
   if (tables === 0) database.exec(`BEGIN; ${SCHEMA} COMMIT`);
   // Touches every table, so that a damaged file is found now rather than at the first search.
   for (const table of TABLES) {

@@ -348,6 +348,27 @@ describe('a database in trouble', () => {
     expect(held[0]).toBe(plainTraces(1, 9_999)[0]?.traceId);
   });
 
+  test('a database that may grow no more keeps the newest traces, until it may again', () => {
+    using store = open();
+    const insert = (from: number, to: number): void => {
+      for (let batch = from; batch < to; batch += 1) store.insert([batchOf(plainTraces(100, batch * 100))]);
+    };
+    insert(0, 2);
+    store.setFull(true);
+    const { fileBytes } = store.stats();
+    // All that was held, many times over.
+    insert(2, 60);
+    const full = store.stats();
+    expect(full).toMatchObject({ fileBytes, failedSpans: 0, insertedSpans: 6_000 });
+    expect(full.timesFull).toBeGreaterThan(2);
+    expect(heldTraces(store)).toHaveLength(6_000 - full.evictedBySize.spans);
+    expect(heldTraces(store)[0]).toBe(plainTraces(1, 5_999)[0]?.traceId);
+    store.setFull(false);
+    insert(60, 80);
+    expect(store.stats()).toMatchObject({ timesFull: full.timesFull, evictedBySize: full.evictedBySize });
+    expect(store.stats().fileBytes).toBeGreaterThan(fileBytes);
+  });
+
   test('a batch that does not fit leaves nothing behind, in memory or on disk', () => {
     {
       using store = open({ maxPageCount: 24 });

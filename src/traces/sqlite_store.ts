@@ -33,6 +33,8 @@ const RETRY_AFTER_S = 1;
 /** On a full disk, the oldest traces make room for so much, and twice the batch, so many times. */
 const MAKE_ROOM_BYTES = 512 * 1024;
 const MAKE_ROOM_ATTEMPTS = 4;
+/** SQLite's greatest (https://www.sqlite.org/limits.html#max_page_count), which means none of ours. */
+const PAGES_LIMIT = 4_294_967_294;
 /** Series and origins without spans are forgotten at most this often. */
 const SWEEP_INTERVAL_MS = 60_000;
 
@@ -60,6 +62,8 @@ class SqliteTraceStore implements TraceStore {
   private failedSpans = 0;
   private failedBatches = 0;
   private rejectedSpans = 0;
+  private timesFull = 0;
+  private full = false;
   private readonly evicted = { age: { traces: 0, spans: 0 }, size: { traces: 0, spans: 0 } };
   private lastError = '';
   private notice = '';
@@ -104,7 +108,9 @@ class SqliteTraceStore implements TraceStore {
       try {
         return this.transaction(session, work);
       } catch (error) {
-        if (!isFull(error) || attempt > MAKE_ROOM_ATTEMPTS) throw error;
+        if (!isFull(error)) throw error;
+        this.timesFull += 1;
+        if (attempt > MAKE_ROOM_ATTEMPTS) throw error;
         if (session.retention.oldestReceivedMs === undefined) throw error;
         const bytes = batches.reduce((sum, batch) => sum + batch.bytes.length, 0);
         this.evictSlice(session, 'size', MAKE_ROOM_BYTES + 2 * bytes);
@@ -175,6 +181,7 @@ class SqliteTraceStore implements TraceStore {
       failedSpans: this.failedSpans,
       failedBatches: this.failedBatches,
       rejectedSpans: this.rejectedSpans,
+      timesFull: this.timesFull,
       evictedByAge: { ...this.evicted.age },
       evictedBySize: { ...this.evicted.size },
       unreadableSpans: session?.reader.unreadableSpans ?? 0,
@@ -185,6 +192,17 @@ class SqliteTraceStore implements TraceStore {
       limitAgeMs: this.options.maxAgeMs,
       ...this.condition(),
     };
+  }
+
+  setFull(full: boolean): void {
+    this.full = full;
+    this.read(({ database }) => this.limitPages(database));
+  }
+
+  private limitPages(database: DatabaseSync): void {
+    // SQLite takes no limit below the size that the file has: the lowest stops it where it is.
+    const pages = this.full ? 1 : (this.options.maxPageCount ?? PAGES_LIMIT);
+    database.exec(`PRAGMA max_page_count = ${pages}`);
   }
 
   condition(): StoreCondition {
@@ -213,6 +231,7 @@ class SqliteTraceStore implements TraceStore {
     const { database, notice } = openDatabase(this.options, this.nowMs());
     if (notice !== '') this.notice = notice;
     try {
+      this.limitPages(database);
       const index = new SpanIndex(database, this.options);
       const registry = new SeriesRegistry(database, index, this.options);
       const reader = new SpanReader(database, registry, index);

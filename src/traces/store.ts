@@ -6,8 +6,6 @@ import type { QueryRecord } from '../contract/query_record.ts';
 import type { DecodedBatch } from './otlp_batch.ts';
 import type { Trace } from './span.ts';
 
-export type { QueryRecord };
-
 /** What a search asks for. Absent members do not restrict. */
 export interface TraceQuery {
   readonly service?: string;
@@ -146,6 +144,8 @@ export interface StoreStats extends StoreCondition {
   /** Spans of batches that the database refused (locked, full, failing disk); their senders were told to retry. */
   readonly failedSpans: number;
   readonly failedBatches: number;
+  /** How often the database had no room, on its disk or by its page limit; the oldest traces then made some. */
+  readonly timesFull: number;
   /** Spans beyond the limits of one trace, of resources or of the request. */
   readonly rejectedSpans: number;
   readonly evictedByAge: Readonly<Evicted>;
@@ -198,6 +198,8 @@ export interface TraceStore extends Disposable {
    */
   evict(nowMs: number): boolean;
   stats(): StoreStats;
+  /** From now on the database file grows no more (SQLite refuses, as on a full disk), or again up to its limits. */
+  setFull(full: boolean): void;
   /** A part of the stats that costs nothing. */
   condition(): StoreCondition;
 }
@@ -209,7 +211,7 @@ export interface TraceStoreOptions {
   readonly maxBytes: number;
   /** Traces are evicted this long after their first span arrived. */
   readonly maxAgeMs: number;
-  /** SQLite's own limit, in pages; only for tests of a full disk. */
+  /** SQLite's own limit of the file's size, in pages. */
   readonly maxPageCount?: number;
   readonly cacheBytes: number;
   /** How long a statement waits for a lock that another process holds. */

@@ -76,6 +76,8 @@ export interface TraceStoreClient extends AsyncDisposable {
   recent(limit: number, filters?: RecentFilters): Promise<RecentResult>;
   ledgers(query: LedgerQuery): Promise<LedgerResult>;
   stats(): Promise<StoreStats>;
+  /** As TraceStore's. A thread that crashed and was started again has forgotten it. */
+  setFull(full: boolean): Promise<void>;
   clientStats(): StoreClientStats;
 }
 
@@ -176,6 +178,10 @@ class ThreadedStoreClient implements TraceStoreClient {
 
   stats(): Promise<StoreStats> {
     return this.ask('stats', {});
+  }
+
+  setFull(full: boolean): Promise<void> {
+    return this.ask('setFull', { full });
   }
 
   clientStats(): StoreClientStats {

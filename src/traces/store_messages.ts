@@ -49,6 +49,7 @@ export interface StoreCalls {
   recent: { input: { limit: number; filters: RecentFilters }; output: RecentResult };
   ledgers: { input: LedgerQuery; output: LedgerResult };
   stats: { input: Record<string, never>; output: StoreStats };
+  setFull: { input: { full: boolean }; output: undefined };
 }
 
 export type StoreCallType = keyof StoreCalls;

@@ -79,6 +79,12 @@ export class StoreService {
       case 'stats':
         this.answer(message.id, () => this.done(message.id, this.store.stats()));
         return;
+      case 'setFull':
+        this.answer(message.id, () => {
+          this.store.setFull(message.input.full);
+          this.done(message.id, undefined);
+        });
+        return;
       default:
         message satisfies never;
     }
