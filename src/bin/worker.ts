@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { readOtelConfig } from '../config/otel.ts';
 import { SERVICE_WORKER } from '../contract/attributes.ts';
+import { EnergyShare } from '../hardware/energy_share.ts';
 import { openFaultSocket } from '../lifecycle/fault_socket.ts';
 import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
@@ -46,10 +47,12 @@ await runService({
       opened.use(stallOnFault(faults));
       opened.use(growOnFault(faults, telemetry.metrics));
     }
+    const energy = new EnergyShare(process.pid);
     const service = opened.use(
       await createWorkerService(
         {
           telemetry,
+          energy,
           health,
           faults,
           crashed: (error) => {
@@ -70,7 +73,11 @@ await runService({
     );
     // One of a machine's workers; they would all read the same.
     const look = config.worker.gpuMetrics;
-    if (index === 1 && look !== 'off' && telemetry.enabled) opened.use(recordGpus(telemetry, { look }));
+    if (look !== 'off' && telemetry.enabled) {
+      const { metrics, log } = telemetry;
+      // One of a machine's workers records its GPUs; they would all read the same.
+      opened.use(recordGpus({ metrics, log, energy }, { look, recordsHost: index === 1 }));
+    }
     const held = opened.move();
     return {
       ports: { http: service.port },

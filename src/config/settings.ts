@@ -111,7 +111,7 @@ export const SETTINGS = {
     gpuMetrics: choice(
       'auto',
       ['auto', 'on', 'off'],
-      'Whether worker 1 reads the GPUs of its machine: auto where there is an NVIDIA driver; on looks by all means, and warns when there is none.',
+      'Whether GPUs are read, all of the machine by worker 1 and by the others those that they use: auto where there is an NVIDIA driver; on looks by all means, and warns when there is none; off never.',
     ),
   },
   console: {

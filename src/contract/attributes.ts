@@ -32,6 +32,7 @@ export const ATTR = {
   batchPaddingRatio: 'inference.batch.padding_ratio',
   batchHeadWaitMs: 'inference.batch.head_of_line_wait_ms',
   computeShareMs: 'inference.compute.share_ms',
+  energyShareJoules: 'inference.energy.share_joules',
   thread: 'inference.thread',
   totalMs: 'vitrine.total_ms',
   unattributedMs: 'vitrine.unattributed_ms',

@@ -33,8 +33,13 @@ function smiTwin(found: boolean): { start: () => NvidiaSmi; open: number } {
 test('NVML where it answers: looked at again and again, one look at a time, shut down at the end', async () => {
   const replay = new NvmlReplay('two_devices');
   const log = toldLog();
+  const looks: number[] = [];
+  const looked = (atMs: number, readings: readonly GpuReading[]): void => {
+    expect(readings).toHaveLength(2);
+    looks.push(atMs);
+  };
   const reader = openGpuReader(
-    { log, nvml: async () => replay, smi: never, driverPresent: () => true },
+    { log, looked, nvml: async () => replay, smi: never, driverPresent: () => true },
     { look: 'auto', intervalMs: 1 },
   );
   expect(reader.source).toBe('none');
@@ -43,6 +48,8 @@ test('NVML where it answers: looked at again and again, one look at a time, shut
   expect(reader.source).toBe('nvml');
   await replay.asked('nvmlDeviceGetTemperature', 8);
   expect(reader.read().map(({ values }) => values.utilizationRatio)).toEqual([0.55, 0]);
+  expect(looks.length).toBeGreaterThanOrEqual(2);
+  expect(looks.toSorted((a, b) => a - b)).toEqual(looks);
   await reader[Symbol.asyncDispose]();
   expect(replay.count('nvmlShutdown')).toBe(1);
   expect(reader.read()).toEqual([]);
@@ -72,6 +79,14 @@ test('neither: no GPU, which only someone who asked for one is told', async () =
       look === 'on' ? ['warn: no GPU was found'] : [],
     );
   }
+});
+
+test('the tool is left alone by who has no use for it', async () => {
+  await using reader = openGpuReader(
+    { log: toldLog(), nvml: noNvml, smi: never, driverPresent: () => true },
+    { look: 'auto', throughTool: false },
+  );
+  expect(await reader.searched).toBe('none');
 });
 
 test('a driver that is not loaded is no GPU, and nvidia-smi is not asked for the same', async () => {

@@ -22,6 +22,8 @@ export interface GpuReaderDeps {
   /** @throws NvmlUnavailable where it is not there */
   readonly nvml?: () => Promise<NvmlLibrary>;
   readonly smi?: (log: Log) => NvidiaSmi;
+  /** Told of every look through NVML, with its monotonic time; nvidia-smi names neither energy nor processes. */
+  readonly looked?: (atMs: number, readings: readonly GpuReading[]) => void;
   /** Whether it is worth looking at all. */
   readonly driverPresent?: () => boolean;
 }
@@ -29,6 +31,8 @@ export interface GpuReaderDeps {
 export interface GpuReaderOptions {
   /** `auto` looks only where the machine shows a driver, so that others pay nothing; `on` looks, and warns. */
   readonly look: 'auto' | 'on';
+  /** Whether nvidia-smi is a way, where NVML is none; true unless told. */
+  readonly throughTool?: boolean;
   readonly intervalMs?: number;
 }
 
@@ -68,7 +72,7 @@ export function openGpuReader(deps: GpuReaderDeps, options: GpuReaderOptions): G
       if (!(error instanceof NvmlUnavailable)) throw error;
       log.debug('no NVML; trying nvidia-smi', { error });
     }
-    if (closed) return 'none';
+    if (closed || options.throughTool === false) return 'none';
     smi = (deps.smi ?? startNvidiaSmi)(log);
     return (await smi.found) ? 'nvidia-smi' : 'none';
   }
@@ -77,6 +81,7 @@ export function openGpuReader(deps: GpuReaderDeps, options: GpuReaderOptions): G
     try {
       if (session === undefined) return;
       latest = { readings: await session.look(), atMs: performance.now() };
+      deps.looked?.(latest.atMs, latest.readings);
       failed = false;
     } catch (error) {
       if (!failed) log.warn('GPUs could not be read; the next look follows', { error });

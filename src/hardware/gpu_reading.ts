@@ -8,6 +8,8 @@ export interface GpuReading {
   readonly state: 'ok' | 'lost';
   /** Absent: what this GPU, its mode (MIG) or its driver does not tell. Never zero in place of unknown. */
   readonly values: GpuValues;
+  /** Numbers of the processes that hold a compute context; absent when they are not told. */
+  readonly processIds?: readonly number[] | undefined;
 }
 
 export interface GpuValues {

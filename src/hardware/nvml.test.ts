@@ -32,6 +32,7 @@ test('an idle GPU: every reading, in SI units, zero processes, nothing to tell',
         temperatureCelsius: 34,
         computeProcesses: 0,
       },
+      processIds: [],
     },
   ]);
   await session[Symbol.asyncDispose]();
@@ -69,6 +70,7 @@ test('of three GPUs one is lost before it has a name, and one is not ours to use
   expect(session.count).toBe(2);
   const [first, second] = await session.look();
   expect(first).toMatchObject({ id: A, values: { utilizationRatio: 0.42, computeProcesses: 1 } });
+  expect(first?.processIds).toEqual([4711]);
   expect(second).toEqual({ id: 'index:1', model: '', state: 'lost', values: {} });
   const later = await session.look();
   expect(later[0]).toMatchObject({ id: A, values: { utilizationRatio: 0.55, computeProcesses: 3 } });

@@ -79,11 +79,7 @@ export async function openNvml(library: NvmlLibrary, log: Log): Promise<NvmlSess
       const powerMw = await ask(device, 'nvmlDeviceGetPowerUsage');
       const energyMj = await ask(device, 'nvmlDeviceGetTotalEnergyConsumption');
       const temperatureCelsius = await ask(device, 'nvmlDeviceGetTemperature');
-      const computeProcesses = await ask(
-        device,
-        'nvmlDeviceGetComputeRunningProcesses_v3',
-        NVML.insufficientSize,
-      );
+      const processes = await ask(device, 'nvmlDeviceGetComputeRunningProcesses_v3', NVML.insufficientSize);
       if (device.lost) log.info('a GPU is back', { gpu: device.id });
       device.lost = false;
       return {
@@ -97,8 +93,9 @@ export async function openNvml(library: NvmlLibrary, log: Log): Promise<NvmlSess
           powerWatts: powerMw === undefined ? undefined : powerMw / 1000,
           energyJoules: energyMj === undefined ? undefined : energyMj / 1000,
           temperatureCelsius,
-          computeProcesses,
+          computeProcesses: processes?.count,
         },
+        processIds: processes?.pids,
       };
     } catch (error) {
       if (!(error instanceof LostDevice)) throw error;

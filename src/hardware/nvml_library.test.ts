@@ -56,6 +56,7 @@ describe.skipIf(process.platform === 'win32' || !hasCompiler())('through FFI', (
           temperatureCelsius: 61,
           computeProcesses: 3,
         },
+        processIds: [4711, 4712, 4713],
       },
     ]);
     await session?.[Symbol.asyncDispose]();

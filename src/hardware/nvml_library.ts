@@ -21,8 +21,11 @@ export interface NvmlOutputs {
   readonly nvmlDeviceGetTotalEnergyConsumption: number;
   /** Degrees Celsius. */
   readonly nvmlDeviceGetTemperature: number;
-  /** Asked with room for none: how many there are, with INSUFFICIENT_SIZE where there is one. */
-  readonly nvmlDeviceGetComputeRunningProcesses_v3: number;
+  /** INSUFFICIENT_SIZE: more than there is room for (PROCESSES_LIMIT), and none is named. */
+  readonly nvmlDeviceGetComputeRunningProcesses_v3: {
+    readonly count: number;
+    readonly pids: readonly number[];
+  };
 }
 
 export type NvmlFunction = keyof NvmlOutputs;
@@ -63,11 +66,20 @@ export class NvmlUnavailable extends Error {}
 const TEXT_BYTES = 96;
 const TEMPERATURE_SENSOR_GPU = 0;
 
-type Parameter = 'device' | 'index' | 'output' | 'size' | 'sensor' | 'null';
+/** nvmlProcessInfo_t: unsigned int pid, padding, unsigned long long memory, two unsigned int of MIG. */
+const PROCESS_BYTES = 24;
+/** Named processes of one GPU. */
+const PROCESSES_LIMIT = 64;
+/** The array of processes lies behind their count, where an unsigned long long may lie. */
+const PROCESSES_AT = 8;
+
+type Parameter = 'device' | 'index' | 'output' | 'size' | 'sensor' | 'processes';
 
 interface Signature<F extends NvmlFunction> {
   readonly parameters: readonly Parameter[];
   readonly outputBytes: number;
+  /** What the output holds before the call. */
+  readonly room?: number;
   readonly decode: (output: Buffer) => NvmlOutputs[F];
 }
 
@@ -76,6 +88,16 @@ const readU64 = (output: Buffer, offset = 0): number => Number(output.readBigUIn
 function readText(output: Buffer): string {
   const end = output.indexOf(0);
   return output.toString('utf8', 0, end === -1 ? output.length : end);
+}
+
+/** Those that were written: no process has the number 0. */
+function readPids(output: Buffer): number[] {
+  const pids: number[] = [];
+  for (let at = PROCESSES_AT; at < output.length; at += PROCESS_BYTES) {
+    const pid = output.readUInt32LE(at);
+    if (pid !== 0) pids.push(pid);
+  }
+  return pids;
 }
 
 /** NVIDIA's drivers exist for little-endian machines with 64-bit pointers alone. */
@@ -104,9 +126,10 @@ const SIGNATURES: { readonly [F in NvmlFunction]: Signature<F> } = {
   nvmlDeviceGetTotalEnergyConsumption: { parameters: ['device', 'output'], outputBytes: 8, decode: readU64 },
   nvmlDeviceGetTemperature: { parameters: ['device', 'sensor', 'output'], outputBytes: 4, decode: readU32 },
   nvmlDeviceGetComputeRunningProcesses_v3: {
-    parameters: ['device', 'output', 'null'],
-    outputBytes: 4,
-    decode: readU32,
+    parameters: ['device', 'output', 'processes'],
+    outputBytes: PROCESSES_AT + PROCESSES_LIMIT * PROCESS_BYTES,
+    room: PROCESSES_LIMIT,
+    decode: (output) => ({ count: readU32(output), pids: readPids(output) }),
   },
 };
 
@@ -117,7 +140,7 @@ const C_TYPES: Readonly<Record<Parameter, string>> = {
   output: 'void *',
   size: 'unsigned int',
   sensor: 'int',
-  null: 'void *',
+  processes: 'void *',
 };
 
 /** The name under which the dynamic loader finds it: the driver's own installation, never a path of ours. */
@@ -154,8 +177,9 @@ export async function loadNvml(name: string = NVML_NAME): Promise<NvmlLibrary> {
   }
   return {
     call: (each, subject) => {
-      const { parameters, outputBytes, decode } = SIGNATURES[each];
+      const { parameters, outputBytes, room, decode } = SIGNATURES[each];
       const output = Buffer.alloc(outputBytes);
+      if (room !== undefined) output.writeUInt32LE(room);
       const native = functions.get(each);
       if (native === undefined) {
         return Promise.resolve({ code: NVML.functionNotFound, value: decode(output) });
@@ -166,7 +190,7 @@ export async function loadNvml(name: string = NVML_NAME): Promise<NvmlLibrary> {
         output,
         size: outputBytes,
         sensor: TEMPERATURE_SENSOR_GPU,
-        null: null,
+        processes: output.subarray(PROCESSES_AT),
       };
       return new Promise((resolve, reject) => {
         native.async(

@@ -180,6 +180,24 @@ export const CATALOG = {
     place: 'worker',
     otelName: 'inference.attributed',
   },
+  inference_attributed_energy_joules_total: {
+    type: 'counter',
+    unit: 'J',
+    description:
+      'Energy of GPUs attributed to queries by their share of the batch: what their spans say, an estimate. Exists where the worker uses a GPU that counts its energy.',
+    attributes: ['model'],
+    place: 'worker',
+    otelName: 'inference.attributed_energy',
+  },
+  inference_executor_energy_joules_total: {
+    type: 'counter',
+    unit: 'J',
+    description:
+      'Energy that GPUs took while batches of this worker ran on them; what is attributed sums to it, a look (a second) behind.',
+    attributes: [],
+    place: 'worker',
+    otelName: 'inference.executor.energy',
+  },
   inference_repository_models: {
     type: 'gauge',
     unit: '{model}',

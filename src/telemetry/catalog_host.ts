@@ -123,10 +123,19 @@ export const HOST_METRICS = {
   hw_errors_total: {
     type: 'counter',
     unit: '{error}',
-    description: 'Looks at a GPU that found it lost, at most one a scrape: it fell off the bus, or needs a reset.',
+    description:
+      'Looks at a GPU that found it lost, at most one a scrape: it fell off the bus, or needs a reset.',
     attributes: ['hw_id', 'hw_type', 'error_type'],
     place: 'host',
     otelName: 'hw.errors',
+  },
+  vitrine_worker_gpu_used: {
+    type: 'gauge',
+    unit: '1',
+    description: '1 for each GPU on which the process of this worker holds a compute context.',
+    attributes: ['hw_id', 'hw_type', 'hw_model'],
+    place: 'worker',
+    otelName: 'vitrine.worker.gpu_used',
   },
   vitrine_gpu_compute_processes: {
     type: 'gauge',

@@ -65,6 +65,8 @@ const ATTRIBUTE_MEANING: Readonly<Record<keyof typeof ATTR, string>> = {
   batchPaddingRatio: 'padding elements over all elements',
   batchHeadWaitMs: 'how long the oldest member had waited',
   computeShareMs: "executor time that this query's elements account for; an estimate",
+  energyShareJoules:
+    "energy of the GPU that this query's elements account for; an estimate, where it is known",
   thread: 'inference thread',
   totalMs: "the span's total by its own hook",
   unattributedMs: 'total less the sum of stages',

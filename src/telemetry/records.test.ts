@@ -358,7 +358,7 @@ describe('retroactive keeping', () => {
         rows: 1,
         members: [query],
       });
-      query.batch(batch, 1, 2);
+      query.batch(batch, 1, { executorMs: 2, energyJoules: undefined });
       batch.end(batchEnd());
       if (first) expect(core.worker.held.keep([attemptSpanId])).toBe(0);
       query.finish({ status: 200, clientGone: false });
@@ -450,7 +450,7 @@ describe('worker and batch records', () => {
       rows: 200,
       members,
     });
-    for (const member of members) member.batch(batch, 1, 0.1);
+    for (const member of members) member.batch(batch, 1, { executorMs: 0.1, energyJoules: undefined });
     batch.end(batchEnd());
     for (const member of members) member.finish({ status: 200, clientGone: false });
     const spans = core.spans();
@@ -482,7 +482,7 @@ describe('worker and batch records', () => {
       rows: 1,
       members: [member],
     });
-    member.batch(batch, 1, 1);
+    member.batch(batch, 1, { executorMs: 1, energyJoules: undefined });
     batch.end(batchEnd());
     member.finish({ status: 200, clientGone: false });
     expect(core.records).toHaveLength(0);

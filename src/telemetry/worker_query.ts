@@ -44,6 +44,11 @@ export interface WorkerQueryEnd {
   readonly clientGone: boolean;
 }
 
+export interface RunShare {
+  readonly executorMs: number;
+  readonly energyJoules: number | undefined;
+}
+
 const FIRST_WORKER_STAGE = STAGE_INDEX[WORKER_STAGES[0]];
 const WORKER_RESPOND = STAGE_INDEX.worker_respond;
 
@@ -59,6 +64,8 @@ export class WorkerQuery implements ChildHolder, Closed {
   #version = '';
   #rows = 0;
   #shareMs = 0;
+  /** Below 0: not known. */
+  #energyJoules = -1;
   #batch: BatchRecord | undefined;
   #totalMs = -1;
   #loopDelayMs = 0;
@@ -120,13 +127,15 @@ export class WorkerQuery implements ChildHolder, Closed {
   }
 
   /**
-   * Links the query with its batch.
-   * @param shareMs the batch's executor time that this query's elements account for
+   * Links the query with its batch. One that failed with others and is run again alone pays for both runs.
+   * @param share of what the run took, that this query's rows account for; the energy where it is known
    */
-  batch(record: BatchRecord | undefined, rows: number, shareMs: number): void {
+  batch(record: BatchRecord | undefined, rows: number, share: RunShare): void {
     this.#batch = record;
     this.#rows = rows;
-    this.#shareMs = shareMs;
+    this.#shareMs += share.executorMs;
+    const { energyJoules } = share;
+    if (energyJoules !== undefined) this.#energyJoules = Math.max(0, this.#energyJoules) + energyJoules;
   }
 
   /** Closes `worker_respond` and gives the value of `x-vitrine-report`. Call when the headers are written. */
@@ -202,6 +211,7 @@ export class WorkerQuery implements ChildHolder, Closed {
     writer.text(this.#version);
     writer.u32(this.#rows);
     writer.f64(this.#shareMs);
+    writer.f64(this.#energyJoules);
     writer.id(this.#batch?.traceId ?? '', 16);
     writer.id(this.#batch?.spanId ?? '', 8);
     writer.u32(this.#batch?.rows ?? 0);

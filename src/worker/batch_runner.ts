@@ -10,6 +10,7 @@ import type { Entry } from '../batching/queue.ts';
 import type { Assignment } from '../batching/scheduler.ts';
 import { asVitrineError, VitrineError } from '../contract/errors.ts';
 import type { Tensor } from '../contract/tensors.ts';
+import type { EnergyShare } from '../hardware/energy_share.ts';
 import type { FaultReader } from '../lifecycle/faults.ts';
 import type { BatchRecord } from '../telemetry/batch_record.ts';
 import type { CounterSeries } from '../telemetry/metrics.ts';
@@ -24,6 +25,8 @@ export interface BatchRunnerDeps {
   readonly batcher: () => Pick<Batcher<Waiting>, 'release'>;
   readonly telemetry: Pick<Telemetry, 'enabled' | 'log' | 'metrics' | 'openBatch'>;
   readonly faults: FaultReader;
+  /** Absent: no GPU is looked at. */
+  readonly energy?: Pick<EnergyShare, 'take'> | undefined;
 }
 
 /** A batch on its way. */
@@ -50,7 +53,7 @@ function freeForMs(entry: Entry<Waiting>, running: Running): number {
 
 /** @returns what the batcher calls for each closed batch */
 export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignment<Waiting>) => void {
-  const { pool, telemetry, faults } = deps;
+  const { pool, telemetry, faults, energy } = deps;
   const busySeconds: readonly (CounterSeries | undefined)[] = Array.from(
     { length: pool.size },
     (_, thread) =>
@@ -70,17 +73,20 @@ export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignmen
     query.mark('postprocess', marks.endMs);
   };
 
-  /** Accounts an executor's time to the members of a run, by their rows: padded, all rows are equally long. */
+  /** Accounts what a run took to its members, by their rows: padded, all rows are equally long. */
   const account = (running: Running, entries: readonly Entry<Waiting>[], marks: RunMarks): void => {
     const busyMs = marks.endMs - marks.startMs;
     let rows = 0;
     for (const entry of entries) rows += entry.rows;
     running.model.serviceTime.observe(rows, busyMs);
     busySeconds[running.assignment.executor]?.add(busyMs / 1000);
+    const joules = energy?.take(marks.computeEndMs - marks.computeStartMs);
+    if (joules !== undefined) running.model.meters?.attributeEnergy(joules);
     for (const entry of entries) {
-      const shareMs = (busyMs * entry.rows) / rows;
-      running.model.meters?.attributedSeconds.add(shareMs / 1000);
-      entry.payload.query?.batch(running.record, entry.rows, shareMs);
+      const executorMs = (busyMs * entry.rows) / rows;
+      const energyJoules = joules === undefined ? undefined : (joules * entry.rows) / rows;
+      running.model.meters?.attributedSeconds.add(executorMs / 1000);
+      entry.payload.query?.batch(running.record, entry.rows, { executorMs, energyJoules });
     }
   };
 

@@ -1,18 +1,24 @@
 import { expect, test } from 'vitest';
 import { toldLog } from '../../test/fixtures/told_log.ts';
+import { EnergyShare } from '../hardware/energy_share.ts';
 import type { GpuReading, GpuValues } from '../hardware/gpu_reading.ts';
 import { catalogFamilies, renderFamilies } from '../telemetry/exposition.ts';
 import { Metrics } from '../telemetry/metrics.ts';
 import { recordGpus } from './gpu_metrics.ts';
 
+const PROCESS_ID = 4711;
+
 /** A reader whose next look the test decides. */
-function recorded() {
+function recorded(recordsHost = true) {
   const metrics = new Metrics();
+  const energy = new EnergyShare(PROCESS_ID);
+  let atMs = 0;
   let now: readonly GpuReading[] = [];
   recordGpus(
     {
       metrics,
       log: toldLog(),
+      energy,
       open: () => ({
         source: 'nvml',
         searched: Promise.resolve('nvml'),
@@ -20,16 +26,19 @@ function recorded() {
         [Symbol.asyncDispose]: async () => {},
       }),
     },
-    { look: 'auto' },
+    { look: 'auto', recordsHost },
   );
   return {
+    energy,
     look: (...readings: GpuReading[]) => {
       now = readings;
+      atMs += 1000;
+      energy.look(atMs, readings);
     },
     scrape: () =>
       renderFamilies(catalogFamilies(metrics), 'openmetrics')
         .split('\n')
-        .filter((line) => /^(hw_|vitrine_gpu)/.test(line)),
+        .filter((line) => /^(hw_|vitrine_gpu|vitrine_worker_gpu|inference_executor_energy)/.test(line)),
   };
 }
 
@@ -90,4 +99,29 @@ test('a value that is gone takes its series along; a loss counts with each look'
   expect(scrape()).toEqual([energy(4), errors(2)]);
   look();
   expect(scrape()).toEqual([errors(2)]);
+});
+
+test('a worker tells which GPUs its own process uses, and nothing else unless it records the machine', () => {
+  const { look, scrape, energy } = recorded(false);
+  const labels = LABELS('GPU-a');
+  const using = (energyJoules: number): GpuReading => ({
+    ...gpu('GPU-a', { energyJoules, powerWatts: 70 }),
+    processIds: [PROCESS_ID, 12],
+  });
+  const other: GpuReading = { ...gpu('GPU-b', { energyJoules: 5 }), processIds: [12] };
+  look(using(100), other);
+  expect(scrape()).toEqual([
+    'inference_executor_energy_joules_total 0',
+    `vitrine_worker_gpu_used${labels} 1`,
+  ]);
+  look(using(200), other);
+  energy.take(500);
+  look(using(300), other);
+  // Two processes share it, and this one's batches ran for half of the second.
+  expect(scrape()).toEqual([
+    'inference_executor_energy_joules_total 25',
+    `vitrine_worker_gpu_used${labels} 1`,
+  ]);
+  look(other);
+  expect(scrape()).toEqual(['inference_executor_energy_joules_total 25']);
 });

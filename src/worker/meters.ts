@@ -12,6 +12,8 @@ export interface ModelMeters {
   readonly realElements: CounterSeries;
   readonly paddingElements: CounterSeries;
   readonly attributedSeconds: CounterSeries;
+  /** Its series exists from the first time on: a machine without a GPU has none. */
+  readonly attributeEnergy: (joules: number) => void;
   readonly departures: Readonly<Record<Departure, CounterSeries>>;
   readonly refusals: Readonly<Record<'requests' | 'bytes', CounterSeries>>;
 }
@@ -26,6 +28,7 @@ export function createModelMeters(
   const elements = metrics.counter('inference_batch_elements_total');
   const departures = metrics.counter('vitrine_queue_departures_total');
   const refusals = metrics.counter('vitrine_queue_refusals_total');
+  let energy: CounterSeries | undefined;
   const sum = (read: (queue: BatchQueue<unknown>) => number) => () =>
     queues.reduce((total, queue) => total + read(queue), 0);
   metrics
@@ -44,6 +47,10 @@ export function createModelMeters(
     realElements: elements.series({ model, kind: 'real' }),
     paddingElements: elements.series({ model, kind: 'padding' }),
     attributedSeconds: metrics.counter('inference_attributed_seconds_total').series({ model }),
+    attributeEnergy(joules) {
+      energy ??= metrics.counter('inference_attributed_energy_joules_total').series({ model });
+      energy.add(joules);
+    },
     departures: {
       expired: departures.series({ model, reason: 'expired' }),
       cancelled: departures.series({ model, reason: 'cancelled' }),

@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { createBatcher } from '../batching/batcher.ts';
 import { ByteBudget } from '../batching/byte_budget.ts';
 import { ATTR } from '../contract/attributes.ts';
+import type { EnergyShare } from '../hardware/energy_share.ts';
 import type { Faults } from '../lifecycle/faults.ts';
 import type { Health } from '../lifecycle/health.ts';
 import { requireTokenBeyondLoopback } from '../lifecycle/http_guard.ts';
@@ -40,6 +41,8 @@ export interface WorkerServiceDeps {
   readonly telemetry: Telemetry;
   readonly health: Health;
   readonly faults: Faults;
+  /** Where GPUs are looked at: what their energy is divided by. */
+  readonly energy?: Pick<EnergyShare, 'take'> | undefined;
   /** An inference thread died: what it ran is lost, and only a new process helps. */
   readonly crashed: (error: Error) => void;
   /** Starts an inference thread; a real one when absent. */
@@ -90,7 +93,13 @@ export async function createWorkerService(
     ),
   );
   const budget = new ByteBudget(options.queueBytesLimit);
-  const runBatch = createBatchRunner({ pool, telemetry, faults, batcher: () => batcher });
+  const runBatch = createBatchRunner({
+    pool,
+    telemetry,
+    faults,
+    energy: deps.energy,
+    batcher: () => batcher,
+  });
   const batcher = opened.use(
     createBatcher<Waiting>(pool.size, {
       onBatch: runBatch,
