@@ -5,10 +5,17 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { encodeLookUp } from '../../test/fixtures/look_up_model.ts';
 import { NvmlReplay } from '../../test/fixtures/nvml_replay.ts';
 import { startTestTelemetry } from '../../test/fixtures/running_gateway.ts';
-import { type RunningWorker, row, runWorker, tensor } from '../../test/fixtures/running_worker.ts';
+import {
+  HeldExecutor,
+  type RunningWorker,
+  row,
+  runWorker,
+  tensor,
+} from '../../test/fixtures/running_worker.ts';
 import {
   createTemporaryRepository,
   type TemporaryRepository,
@@ -44,6 +51,8 @@ beforeAll(async () => {
   repository = await createTemporaryRepository({
     'sum/1/model.onnx': encodeRowSum(),
     'sum/1/model.yaml': 'batching: { axis: 0, max_batch_size: 8, max_queue_delay_ms: 1 }\ninstances: 2\n',
+    'look/1/model.onnx': encodeLookUp(),
+    'look/1/model.yaml': 'batching: { axis: 0, max_batch_size: 4, max_queue_delay_ms: 0 }\n',
   });
 });
 
@@ -73,6 +82,10 @@ async function counted(worker: RunningWorker, name: string): Promise<number> {
   return lines.reduce((sum, line) => sum + Number(line.split(' ')[1]), 0);
 }
 
+beforeEach(() => {
+  spans.length = 0;
+});
+
 test('executor time and energy of all queries sum to what was taken', async () => {
   const session = await openNvml(new NvmlReplay('working'), toldLog());
   if (session === undefined) throw new Error('NVML did not start');
@@ -98,4 +111,21 @@ test('executor time and energy of all queries sum to what was taken', async () =
   const attributed = await counted(worker, 'inference_attributed_energy_joules_total');
   expect(attributed).toBeGreaterThan(0);
   expect(summed(ATTR.energyShareJoules)).toBeCloseTo(attributed, 9);
+});
+
+test('queries that failed together and ran again alone pay for both', async () => {
+  const executor = new HeldExecutor();
+  await using worker = await runWorker(telemetry, { modelRepository: repository.folder }, executor);
+  const busyBefore = await counted(worker, 'inference_executor_busy_seconds_total');
+  executor.held = true;
+  const first = worker.infer('look', row(0));
+  await executor.asked(1);
+  const answers = [1, 99, 3].map((index) => worker.infer('look', row(index)));
+  while ((await counted(worker, 'inference_queue_requests{model="look"}')) !== 3);
+  executor.release();
+  await Promise.all([first, ...answers]);
+  expect(executor.runs).toEqual([1, 3, 1, 1, 1]);
+  expect(await telemetry.drain(5000)).toBe(true);
+  const busy = (await counted(worker, 'inference_executor_busy_seconds_total')) - busyBefore;
+  expect(summed(ATTR.computeShareMs) / 1000).toBeCloseTo(busy, 6);
 });

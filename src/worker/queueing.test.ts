@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { encodeLookUp } from '../../test/fixtures/look_up_model.ts';
 import { startTestTelemetry } from '../../test/fixtures/running_gateway.ts';
 import {
   type Answer,
@@ -23,23 +24,11 @@ import { WORKER_REPORT } from '../contract/headers.ts';
 import { encodeInferRequest } from '../contract/oip_client.ts';
 import { parseWorkerReport } from '../contract/worker_report.ts';
 import { encodeRowSum } from '../model/generated_models.ts';
-import { encodeOnnx } from '../model/onnx_writer.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { WorkerServiceOptions } from './worker_service.ts';
 
 let telemetry: Telemetry;
 let repository: TemporaryRepository;
-
-/** Looks up a row of a table of four by its index, and fails for an index beyond it. */
-function encodeLookUp(): Uint8Array {
-  const table = new Uint8Array(BigInt64Array.of(10n, 20n, 30n, 40n).buffer);
-  return encodeOnnx({
-    inputs: [{ name: 'input', datatype: 'INT64', shape: ['batch', 1] }],
-    outputs: [{ name: 'output', datatype: 'INT64', shape: ['batch', 1] }],
-    nodes: [{ operator: 'Gather', inputs: ['table', 'input'], outputs: ['output'] }],
-    initializers: [{ name: 'table', datatype: 'INT64', shape: [4], data: table }],
-  });
-}
 
 beforeAll(async () => {
   telemetry = await startTestTelemetry();

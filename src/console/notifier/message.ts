@@ -1,5 +1,6 @@
 /** One message to a receiver: the alerts of one group, before it becomes a body. */
 import type { AlertInstance } from '../../contract/alerts.ts';
+import { explains } from '../../contract/evidence.ts';
 
 /** What alerts are grouped by: one message for all with equal values. */
 const GROUP_LABELS = ['alertname', 'service', 'model'] as const;
@@ -30,6 +31,15 @@ export function groupLabelsOf(labels: Readonly<Record<string, string>>): GroupLa
 /** Equal for alerts of one group. */
 export function groupKeyOf(labels: Readonly<Record<string, string>>): string {
   return JSON.stringify(GROUP_LABELS.map((label) => labels[label] ?? ''));
+}
+
+/**
+ * Whether a page that somebody still has to look at was told without the explanation that it has now.
+ * @param told as receivers know it
+ */
+export function isNewlyExplained(now: AlertInstance, told: AlertInstance | undefined): boolean {
+  if (now.severity !== 'page' || now.acknowledged !== undefined) return false;
+  return explains(now.evidence) && !explains(told?.evidence);
 }
 
 export function statusOf({ alerts }: GroupMessage): NoticeStatus {

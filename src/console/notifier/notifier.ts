@@ -8,12 +8,10 @@
  * up its group alone; a receiver that is down holds up all.
  *
  * What is told: pages and tickets, not `info`. Held back: alerts under a silence, symptoms of a cause that fires.
- * An alert that was told is told to be over also when a silence holds it by then. Acknowledged ones are not repeated.
- * A page that was told without an explanation is told once more when there is one, at its group's next turn.
+ * An alert that was told is told to be over also when a silence holds it by then. Acknowledged ones are not repeated. A
+ * page that was told without an explanation is told once more when there is one, at its group's next turn.
  */
-
 import type { AlertEvent, AlertInstance, Silence } from '../../contract/alerts.ts';
-import { explains } from '../../contract/evidence.ts';
 import type { Log } from '../../contract/log.ts';
 import type { Outcome, Receiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { StateDatabase } from '../../traces/state_database.ts';
@@ -21,7 +19,7 @@ import type { AlertEngine } from '../evaluator/alert_engine.ts';
 import type { Clock } from '../evaluator/ticker.ts';
 import { backoffMs, type Group, type GroupIntervals, Groups } from './groups.ts';
 import { findInhibited } from './inhibition.ts';
-import { type GroupMessage, groupKeyOf, groupLabelsOf } from './message.ts';
+import { type GroupMessage, groupKeyOf, groupLabelsOf, isNewlyExplained } from './message.ts';
 import { type Notice, Outbox } from './outbox.ts';
 import { type SilenceRequest, Silences } from './silences.ts';
 
@@ -294,7 +292,7 @@ export class Notifier {
     const isRepeat =
       wallMs - lastMs >= this.#intervals.repeatMs &&
       told.some(({ instance }) => instance.acknowledged === undefined);
-    const isExplained = told.some((notice) => this.#explainsMore(notice));
+    const isExplained = told.some(({ instance }) => this.#isNewlyExplained(instance));
     if (begun.length + ended.length === 0 && !isRepeat && !isExplained) return undefined;
     const all = [...begun, ...ended, ...told];
     const shown = all.slice(0, ALERTS_PER_MESSAGE_LIMIT);
@@ -309,11 +307,8 @@ export class Notifier {
     };
   }
 
-  /** Whether a page that somebody still has to look at was told without the explanation that it has now. */
-  #explainsMore({ fingerprint, instance }: Notice): boolean {
-    const { severity, acknowledged, evidence } = instance;
-    if (severity !== 'page' || acknowledged !== undefined || !explains(evidence)) return false;
-    return !explains(this.#outbox.openOf(fingerprint)?.instance.evidence);
+  #isNewlyExplained(now: AlertInstance): boolean {
+    return isNewlyExplained(now, this.#outbox.openOf(now.fingerprint)?.instance);
   }
 
   /** Values, evidence and what holds it, of an alert that still fires. */
@@ -331,7 +326,7 @@ export class Notifier {
     this.#receiverFailures = 0;
     for (const notice of notices) {
       const { fingerprint, status, deliveredMs } = notice;
-      const again = this.#explainsMore(notice) ? 'with its explanation' : 'still firing';
+      const again = this.#isNewlyExplained(notice.instance) ? 'with its explanation' : 'still firing';
       const what = deliveredMs === undefined ? status : again;
       engine.note(fingerprint, 'notified', `${what}, to ${receiver.origin}`);
     }
