@@ -72,6 +72,7 @@ await runService({
           databasePath: evaluatorPath === '' ? beside(config.console.databasePath) : evaluatorPath,
           discoveryUrls: discoveryUrls.length > 0 ? discoveryUrls : configuredGateways(config.gateway),
           workerSecret: config.worker.secret,
+          enricherToken: config.enricher.token,
           notifier: {
             webhookUrl: config.console.alertWebhookUrl,
             webhookFormat: config.console.alertWebhookFormat,

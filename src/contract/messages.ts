@@ -11,7 +11,7 @@ export type Ports = Readonly<Record<string, number>>;
 
 /** One process of the tree, as the supervisor tells the others. */
 export interface Peer {
-  /** `console`, `worker`, `gateway`. */
+  /** `console`, `enricher`, `worker`, `gateway`. */
   readonly name: string;
   /** Stable over restarts. */
   readonly index: number;

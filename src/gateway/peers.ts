@@ -1,5 +1,10 @@
 /** Who else runs, as the supervisor says: the workers to call, and the processes that Prometheus scrapes. */
-import { SERVICE_CONSOLE, SERVICE_GATEWAY, SERVICE_WORKER } from '../contract/attributes.ts';
+import {
+  SERVICE_CONSOLE,
+  SERVICE_ENRICHER,
+  SERVICE_GATEWAY,
+  SERVICE_WORKER,
+} from '../contract/attributes.ts';
 import type { Peer } from '../contract/messages.ts';
 import type { WorkerTarget } from './worker_link.ts';
 
@@ -17,6 +22,7 @@ const JOBS: Readonly<Record<string, string>> = {
   gateway: SERVICE_GATEWAY,
   worker: SERVICE_WORKER,
   console: SERVICE_CONSOLE,
+  enricher: SERVICE_ENRICHER,
 };
 
 /** Where a kind of process serves /metrics: its own port where it has one, else the one it serves. */

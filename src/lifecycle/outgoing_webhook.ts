@@ -23,7 +23,7 @@ export interface Receiver extends AsyncDisposable {
   /** Scheme, host and port: what may be shown. */
   readonly origin: string;
   /** Never throws. */
-  post(body: string): Promise<Outcome>;
+  post(body: string | Buffer): Promise<Outcome>;
 }
 
 /** `Retry-After` in seconds or as a date. @returns milliseconds from now, undefined when there is none */

@@ -1,5 +1,10 @@
 /** Alerts about processes and machines: what makes queries slow or fail before callers notice. */
-import { SERVICE_CONSOLE, SERVICE_GATEWAY, SERVICE_WORKER } from '../contract/attributes.ts';
+import {
+  SERVICE_CONSOLE,
+  SERVICE_ENRICHER,
+  SERVICE_GATEWAY,
+  SERVICE_WORKER,
+} from '../contract/attributes.ts';
 import type { AlertRule, DashboardLink } from './alert.ts';
 import { HOUR_S, MINUTE_S, SYSTEM_LABEL } from './alert_labels.ts';
 import { averageLevel, counter, fullness, guard, having, increase, level, rate } from './shapes.ts';
@@ -11,7 +16,7 @@ const INSTANCE_DASHBOARD: DashboardLink = { uid: 'vitrine-workers', variables: {
 
 const GATEWAYS = having({ job: [SERVICE_GATEWAY] });
 /** Only our own: a Prometheus that scrapes others knows their uptime and memory by the same names. */
-const OURS = having({ job: [SERVICE_GATEWAY, SERVICE_WORKER, SERVICE_CONSOLE] });
+const OURS = having({ job: [SERVICE_GATEWAY, SERVICE_WORKER, SERVICE_CONSOLE, SERVICE_ENRICHER] });
 
 const MEMORY = fullness('process_memory_usage_bytes', 'process_memory_limit_bytes', {
   where: OURS,

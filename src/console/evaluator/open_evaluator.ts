@@ -1,5 +1,5 @@
 /** Composition of the evaluator: plan, database, archives. */
-import { SERVICE_CONSOLE, SERVICE_WORKER } from '../../contract/attributes.ts';
+import { SERVICE_CONSOLE, SERVICE_ENRICHER, SERVICE_WORKER } from '../../contract/attributes.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import type { TraceStoreClient } from '../../traces/store_client.ts';
 import { createAlertArchive } from './alert_archive.ts';
@@ -14,8 +14,9 @@ export interface AlertOptions extends PlanOptions {
   /** The evaluator's own database. */
   readonly databasePath: string;
   readonly discoveryUrls: readonly string[];
-  /** Workers and the console ask for their secrets beyond loopback. */
+  /** Workers, the enricher and the console ask for their secrets beyond loopback. */
   readonly workerSecret: string;
+  readonly enricherToken: string;
 }
 
 /** @throws StartupError when the time scale leaves too few scrapes in a window */
@@ -47,7 +48,11 @@ export function openEvaluator(
     },
     {
       discoveryUrls: options.discoveryUrls,
-      tokens: { [SERVICE_WORKER]: options.workerSecret, [SERVICE_CONSOLE]: options.consoleToken },
+      tokens: {
+        [SERVICE_WORKER]: options.workerSecret,
+        [SERVICE_ENRICHER]: options.enricherToken,
+        [SERVICE_CONSOLE]: options.consoleToken,
+      },
     },
   );
   observeEvaluator(deps.telemetry.metrics, evaluator, () => database?.failedWrites ?? 0);
