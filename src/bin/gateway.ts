@@ -41,7 +41,9 @@ await runService({
     let network: WorkerNetwork | undefined;
     if (faults !== undefined) {
       const directory = config.drill.socketDirectory;
-      opened.use(await openFaultSocket(faults, { directory, name: 'gateway', index }));
+      opened.use(
+        await openFaultSocket(faults, { directory, name: 'gateway', index, life: config.lifecycle }),
+      );
       opened.use(stallOnFault(faults));
       network = opened.use(await createWorkerNetwork(faults));
     }

@@ -14,7 +14,7 @@ function list(overrides: DeepPartial<Config>, known: Readonly<Record<string, Por
     label: `${spec.name} ${spec.index}`,
     after: spec.after,
     phase: spec.drainPhase,
-    env: spec.program((name, index) => known[`${name} ${index}`]).env,
+    env: spec.program((name, index) => known[`${name} ${index}`], 0).env,
   }));
 }
 
@@ -32,6 +32,12 @@ test('one console, as many workers and gateways as asked for, all at once', () =
   expect(specs.map(({ env }) => env.VITRINE_WORKER_INDEX).slice(1, 3)).toEqual(['1', '2']);
 });
 
+test('a worker that is started again learns how often it has been', () => {
+  const config = loadConfig({}, { worker: { count: 1 } });
+  const [, worker] = processList(config, { gatewayPort: 8000, gatewayCount: 1 });
+  expect(worker?.program(() => undefined, 3).env.VITRINE_LIFECYCLE_RESTARTS).toBe('3');
+});
+
 test('queries drain before the workers that answer them, and those before the console', () => {
   const phases = Object.fromEntries(list({ worker: { count: 1 } }).map(({ label, phase }) => [label, phase]));
   expect(phases['gateway 0']).toBeLessThan(phases['worker 1'] ?? 0);
@@ -42,6 +48,19 @@ test('workers elsewhere are not started here, nor a console that is off', () => 
   const specs = list({ gateway: { workers: ['http://10.0.0.7:8101'] }, console: { enabled: false } });
   expect(specs.map(({ label }) => label)).toEqual(['gateway 0']);
   expect(specs[0]?.env.OTEL_EXPORTER_OTLP_ENDPOINT).toBe(process.env.OTEL_EXPORTER_OTLP_ENDPOINT);
+});
+
+test('an enricher where it is asked for, with the traces of the console', () => {
+  const enabled = { enricher: { enabled: true }, worker: { count: 1 } };
+  const [, enricher] = list({ ...enabled, console: { httpPort: 9001 } });
+  expect([enricher?.label, enricher?.env.VITRINE_ENRICHER_TRACES_URL]).toEqual([
+    'enricher 0',
+    'http://localhost:9001',
+  ]);
+  const elsewhere = { ...enabled, enricher: { enabled: true, tracesUrl: 'http://jaeger:16686' } };
+  expect(list(elsewhere)[1]?.env.VITRINE_ENRICHER_TRACES_URL).toBe('http://jaeger:16686');
+  const [again] = list({ ...enabled, console: { enabled: false } }, { 'enricher 0': { http: 31_000 } });
+  expect(again?.env.VITRINE_ENRICHER_HTTP_PORT).toBe('31000');
 });
 
 test('where the console takes a free port the others wait for it, and learn it', () => {

@@ -5,7 +5,7 @@ import type { Ports } from '../contract/messages.ts';
 import type { ProcessSpec } from '../lifecycle/supervision.ts';
 
 /** Gateways stop taking queries first, workers finish them, and the console receives the last spans. */
-const PHASE = { gateway: 1, worker: 2, console: 3 } as const;
+const PHASE = { gateway: 1, worker: 2, enricher: 3, console: 3 } as const;
 
 export interface ProcessListOptions {
   /** The gateways' port, which the supervisor has claimed when several share it. */
@@ -66,6 +66,31 @@ export function processList(config: Config, options: ProcessListOptions): readon
       ]
     : [];
 
+  const enrichers: ProcessSpec[] = config.enricher.enabled
+    ? [
+        {
+          name: 'enricher',
+          index: 0,
+          after: afterConsole,
+          drainPhase: PHASE.enricher,
+          essential: false,
+          program: (portsOf) => ({
+            modulePath: entry('enricher'),
+            env: environment(portsOf, {
+              enricher: {
+                httpPort: portsOf('enricher', 0)?.http ?? config.enricher.httpPort,
+                tracesUrl: addressOf(
+                  config.enricher.tracesUrl,
+                  SETTINGS.enricher.tracesUrl.fallback,
+                  console_.enabled ? (portsOf('console', 0)?.http ?? console_.httpPort) : 0,
+                ),
+              },
+            }),
+          }),
+        },
+      ]
+    : [];
+
   const workers = gateway.workers.length > 0 ? 0 : worker.count;
   const workerSpecs = Array.from({ length: workers }, (_, position): ProcessSpec => {
     const index = position + 1;
@@ -75,12 +100,13 @@ export function processList(config: Config, options: ProcessListOptions): readon
       after: afterConsole,
       drainPhase: PHASE.worker,
       essential: false,
-      program: (portsOf) => {
+      program: (portsOf, restarts) => {
         // A restarted worker takes the port that it had, which the gateways know.
         const port = portsOf('worker', index)?.http;
         return {
           modulePath: entry('worker'),
           env: environment(portsOf, {
+            lifecycle: { restarts },
             worker: { index, basePort: port === undefined ? worker.basePort : port - index },
           }),
         };
@@ -117,5 +143,5 @@ export function processList(config: Config, options: ProcessListOptions): readon
       },
     };
   });
-  return [...consoles, ...workerSpecs, ...gateways];
+  return [...consoles, ...enrichers, ...workerSpecs, ...gateways];
 }

@@ -43,7 +43,7 @@ await runService({
     const faults = createFaults();
     if (config.drill.allowed) {
       const directory = config.drill.socketDirectory;
-      opened.use(await openFaultSocket(faults, { directory, name: 'worker', index }));
+      opened.use(await openFaultSocket(faults, { directory, name: 'worker', index, life: config.lifecycle }));
       opened.use(stallOnFault(faults));
       opened.use(growOnFault(faults, telemetry.metrics));
     }

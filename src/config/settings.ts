@@ -317,6 +317,12 @@ export const SETTINGS = {
       'Restarts of one process within restartWindowMs before it is given up.',
     ),
     restartWindowMs: integer(60_000, 1000, 3_600_000, 'Window of restartLimit, in milliseconds.'),
+    restarts: integer(
+      0,
+      0,
+      1000,
+      'Restarts of this process within restartWindowMs when it was started; set by the supervisor.',
+    ),
     restartBackoffMs: integer(100, 1, 60_000, 'First wait before a restart; doubles up to 32 times this.'),
     hangTimeoutMs: integer(
       10_000,

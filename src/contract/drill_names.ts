@@ -2,9 +2,11 @@
 export const DRILL_NAMES = [
   'slow-compute',
   'slow-preprocess',
+  'slow-worker',
   'errors',
   'worker-crash',
   'hang',
+  'stall',
   'slow-network',
   'cut-network',
   'overload',

@@ -3,7 +3,7 @@ import { ClientError } from '../client/client_error.ts';
 import type { AlertEvent, AlertInstance, ObjectiveStatus } from '../contract/alerts.ts';
 
 /** The part of GET /console/objectives that drills go by. */
-interface ObjectivesInForce {
+export interface ObjectivesInForce {
   /** Divides every window of alerts. */
   readonly timeScale: number;
   readonly objectives: readonly Pick<ObjectiveStatus, 'name' | 'model' | 'kind'>[];

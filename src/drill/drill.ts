@@ -1,5 +1,6 @@
 /** What a drill is: a fault at its real place, the alerts that have to fire, and what their evidence has to say. */
 import type { DrillName } from '../contract/drill_names.ts';
+import type { Circumstance } from '../contract/evidence.ts';
 import type { Stage } from '../contract/stages.ts';
 import type { LoadSample } from '../loadgen/plan.ts';
 import type { ConsoleWatch } from './console_watch.ts';
@@ -7,7 +8,7 @@ import type { FaultDoors } from './fault_doors.ts';
 
 /**
  * Which of the alerts of a name is meant: that of the drilled model, of its objective, of the first worker, of the
- * first gateway, or of the console.
+ * first gateway, of the console, or of the service as a whole.
  */
 export type AlertOf =
   | 'model'
@@ -15,7 +16,8 @@ export type AlertOf =
   | 'availability_objective'
   | 'worker'
   | 'gateway'
-  | 'console';
+  | 'console'
+  | 'service';
 
 export interface ExpectedAlert {
   readonly name: string;
@@ -26,9 +28,17 @@ export interface ExpectedAlert {
   readonly clearsS: number;
 }
 
-export type ExpectedEvidence =
+/** What the evidence has to name, besides the place. */
+type ExpectedFinding =
   | { readonly subject: 'latency'; readonly stage: Stage }
-  | { readonly subject: 'errors' };
+  | { readonly subject: 'errors' | 'processes' }
+  /** Slow queries, whose stage may be another each time: what stood beside them explains it. */
+  | { readonly subject: 'other'; readonly circumstance: Circumstance['kind'] };
+
+export type ExpectedEvidence = ExpectedFinding & {
+  /** Where the fault is: at every worker, at the first one alone, or before any. */
+  readonly at: 'workers' | 'first_worker' | 'no_worker';
+};
 
 export interface DrillTarget {
   /** Of the gateway. */
@@ -61,19 +71,27 @@ export interface Injected extends AsyncDisposable {
 
 export interface Drill {
   readonly name: DrillName;
+  /** It can only be told from the others when there are so many; 1 unless told. */
+  readonly workersMin?: number;
+  /** So many times the usual load; 1 unless told. */
+  readonly loadFactor?: number;
   /** One line for people. */
   readonly summary: string;
   /** Where the fault strikes: `compute of worker-1`. */
   readonly place: (target: DrillTarget) => string;
+  /** Waits for what has to be so before the fault; queries are sent meanwhile. @throws Error when it cannot be so */
+  readonly prepare?: (context: DrillContext) => Promise<void>;
   /** Resolves when the fault is in force. @throws Error when it could not be injected; then nothing is */
   readonly inject: (context: DrillContext) => Promise<Injected>;
   /** One line for people: what is over when the fault is lifted. */
   readonly lifted: string;
   /**
-   * Milliseconds from which a query shows the fault; Infinity: only one that fails does. Undefined: no query may
-   * show it, each has to be answered as before.
+   * Milliseconds from which a query shows the fault, also while it is not answered; Infinity: only one that fails
+   * does. Undefined: no query may show it, each has to be answered as before.
    */
   readonly feltFromMs: number | undefined;
+  /** With several workers, others answer in its place, and no query has to show it. */
+  readonly feltWithoutOthers?: boolean;
   /** All have to fire and clear; the first one's evidence is judged. */
   readonly alerts: readonly ExpectedAlert[];
   /** Undefined: the labels of the alert say it all. */

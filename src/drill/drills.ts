@@ -3,9 +3,22 @@
  * the alerts' own catalogue too; a test holds both together.
  */
 import type { Drill } from './drill.ts';
+import { CUT_NETWORK } from './drills/cut_network.ts';
 import { ERRORS } from './drills/errors.ts';
+import { HANG } from './drills/hang.ts';
 import { SLOW_COMPUTE } from './drills/slow_compute.ts';
+import { SLOW_NETWORK } from './drills/slow_network.ts';
 import { SLOW_PREPROCESS } from './drills/slow_preprocess.ts';
+import { SLOW_WORKER } from './drills/slow_worker.ts';
 import { WORKER_CRASH } from './drills/worker_crash.ts';
 
-export const DRILLS: readonly Drill[] = [SLOW_COMPUTE, SLOW_PREPROCESS, ERRORS, WORKER_CRASH];
+export const DRILLS: readonly Drill[] = [
+  SLOW_COMPUTE,
+  SLOW_PREPROCESS,
+  SLOW_WORKER,
+  SLOW_NETWORK,
+  ERRORS,
+  CUT_NETWORK,
+  WORKER_CRASH,
+  HANG,
+];

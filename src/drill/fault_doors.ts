@@ -1,7 +1,9 @@
 /** The private sockets of a running service, through which faults are set. */
+import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { VitrineError } from '../contract/errors.ts';
 import type { FaultPoint } from '../contract/fault_points.ts';
 
@@ -12,11 +14,24 @@ export interface FaultBody {
   readonly crash?: boolean;
 }
 
+/** What the supervisor of a process bears with; see lifecycle/fault_socket.ts. */
+export interface ProcessLife {
+  readonly upMs: number;
+  /** Within the window, when the process was started. */
+  readonly restarts: number;
+  readonly restartLimit: number;
+  readonly restartWindowMs: number;
+  /** It is killed after answering nothing for so long. */
+  readonly hangTimeoutMs: number;
+}
+
 export interface FaultDoors {
   /** Processes that take faults now, as `worker-1`, in order. */
   processes(): Promise<string[]>;
   /** @throws Error when the process is gone or refuses */
   set(process: string, point: FaultPoint, fault: FaultBody): Promise<void>;
+  /** @throws Error when the process is gone */
+  life(process: string): Promise<ProcessLife>;
   /** @throws Error when the process is gone */
   lift(process: string, point: FaultPoint): Promise<void>;
 }
@@ -26,20 +41,16 @@ const LEASE_MS = 5000;
 const CALL_TIMEOUT_MS = 2000;
 const SOCKET_NAME = /^((?:gateway|worker)-\d+)\.sock$/;
 
-function call(socketPath: string, method: string, path: string, body?: unknown): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const sent = request({ socketPath, method, path, timeout: CALL_TIMEOUT_MS }, (response) => {
-      response.resume();
-      response.once('error', reject);
-      response.once('end', () => {
-        if ((response.statusCode ?? 500) < 300) resolve();
-        else reject(new Error(`${method} ${path} was answered ${response.statusCode}`));
-      });
-    });
-    sent.once('timeout', () => sent.destroy(new Error(`${method} ${path} was not answered`)));
-    sent.once('error', reject);
-    sent.end(body === undefined ? undefined : JSON.stringify(body));
-  });
+async function call(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
+  const sent = request({ socketPath, method, path, timeout: CALL_TIMEOUT_MS });
+  sent.once('timeout', () => sent.destroy(new Error(`${method} ${path} was not answered`)));
+  sent.end(body === undefined ? undefined : JSON.stringify(body));
+  const [response] = (await once(sent, 'response')) as [IncomingMessage];
+  const answer = await text(response);
+  if ((response.statusCode ?? 500) >= 300) {
+    throw new Error(`${method} ${path} was answered ${response.statusCode}`);
+  }
+  return answer;
 }
 
 /** @param directory of the sockets, see contract/fault_sockets.ts */
@@ -59,9 +70,13 @@ export function openFaultDoors(directory: string): FaultDoors {
       );
       return names.filter((_, index) => answers[index]);
     },
-    set: (process, point, fault) =>
-      call(socketOf(process), 'PUT', `/faults/${point}`, { ...fault, leaseMs: LEASE_MS }),
-    lift: (process, point) => call(socketOf(process), 'DELETE', `/faults/${point}`),
+    async set(process, point, fault) {
+      await call(socketOf(process), 'PUT', `/faults/${point}`, { ...fault, leaseMs: LEASE_MS });
+    },
+    life: async (process) => JSON.parse(await call(socketOf(process), 'GET', '/faults')).life,
+    async lift(process, point) {
+      await call(socketOf(process), 'DELETE', `/faults/${point}`);
+    },
   };
 }
 

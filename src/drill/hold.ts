@@ -48,6 +48,19 @@ export async function holdFault(
   };
 }
 
+/** Injects a fault into the first worker alone. */
+export function holdAtFirstWorker(point: FaultPoint, fault: FaultBody): Drill['inject'] {
+  return ({ doors, target }) => holdFault(doors, target.workers.slice(0, 1), point, fault);
+}
+
+/** Injects a fault into every gateway. */
+export function holdAtGateways(point: FaultPoint, fault: FaultBody): Drill['inject'] {
+  return async ({ doors }) => {
+    const gateways = (await doors.processes()).filter((name) => name.startsWith('gateway-'));
+    return holdFault(doors, gateways, point, fault);
+  };
+}
+
 /** Injects a fault into every worker. */
 export function holdAtWorkers(point: FaultPoint, fault: FaultBody): Drill['inject'] {
   return ({ doors, target }) => holdFault(doors, target.workers, point, fault);

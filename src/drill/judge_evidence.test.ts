@@ -20,8 +20,8 @@ const FOUND: Evidence = {
   cannotSay: undefined,
   text: '',
 };
-const EXPECTED = { subject: 'latency', stage: 'compute' } as const;
-const PLACE = { model: 'langid', workers: ['worker-1', 'worker-2'] };
+const EXPECTED = { subject: 'latency', stage: 'compute', at: 'workers' } as const;
+const PLACE = { model: 'langid', workers: ['worker-1', 'worker-2'], all: true };
 
 test('right when it names subject, stage, workers and model', () => {
   expect(judgeEvidence(FOUND, EXPECTED, PLACE)).toEqual([]);
@@ -33,12 +33,39 @@ test('each thing that it names wrongly is told', () => {
   expect(judgeEvidence(queue, EXPECTED, PLACE)).toEqual(['the evidence names the stage queue, not compute']);
   expect(judgeEvidence({ ...FOUND, stage: undefined }, EXPECTED, PLACE)).toHaveLength(1);
   expect(judgeEvidence({ ...FOUND, subject: 'errors' }, EXPECTED, PLACE)).toHaveLength(1);
-  expect(judgeEvidence(FOUND, EXPECTED, { ...PLACE, workers: ['worker-1'] })).toEqual([
+  expect(judgeEvidence(FOUND, EXPECTED, { ...PLACE, workers: ['worker-1'], all: false })).toEqual([
     'the evidence places it at worker-1, worker-2, not worker-1',
   ]);
   expect(judgeEvidence(FOUND, EXPECTED, { ...PLACE, model: 'digits' })).toHaveLength(1);
   expect(judgeEvidence({ ...FOUND, places: [] }, EXPECTED, PLACE)).toEqual([
     'the evidence places it at no worker, not worker-1, worker-2',
+  ]);
+});
+
+test('one worker of several is not all of them, and what strikes before any names none', () => {
+  const one: Evidence = { ...FOUND, places: [{ dimension: 'worker', values: ['worker-1'], all: false }] };
+  const place = { model: 'langid', workers: ['worker-1'], all: false };
+  expect(judgeEvidence(one, EXPECTED, place)).toEqual([]);
+  expect(judgeEvidence(one, EXPECTED, { ...place, all: true })).toHaveLength(1);
+  expect(judgeEvidence({ ...FOUND, places: [] }, EXPECTED, { ...place, workers: [] })).toEqual([]);
+  expect(judgeEvidence(one, EXPECTED, { ...place, workers: [] })).toEqual([
+    'the evidence places it at worker-1, not before any worker',
+  ]);
+});
+
+test('a condition has to be told of the worker that has it', () => {
+  const text = 'the event loop of worker-1 stands still for 400 ms, 2 ms before';
+  const place = { model: 'langid', workers: ['worker-1'], all: true };
+  const expected = { subject: 'other', circumstance: 'event_loop', at: 'first_worker' } as const;
+  const told: Evidence = {
+    ...FOUND,
+    subject: 'other',
+    circumstances: [{ kind: 'event_loop', text }],
+    places: [{ dimension: 'worker', values: ['worker-1'], all: true }],
+  };
+  expect(judgeEvidence(told, expected, place)).toEqual([]);
+  expect(judgeEvidence({ ...told, circumstances: [{ kind: 'queue', text }] }, expected, place)).toEqual([
+    'the evidence tells no event_loop of worker-1',
   ]);
 });
 

@@ -1,42 +1,71 @@
-/** One query after another beside the load, to see when the fault is first felt. */
+/** Queries beside the load, one begun after the other whether answered or not, to see when the fault is first felt. */
 import type { LoadSample } from '../loadgen/plan.ts';
 
-const PAUSE_MS = 50;
-const TIMEOUT_MS = 10_000;
+/** Twenty a second. */
+const INTERVAL_PER_PROBE_MS = 50;
+/** Probes under way: with so many, the next waits for one to end. */
+const UNDER_WAY_LIMIT = 64;
 
 export interface Felt {
-  /** Unix milliseconds at which the query was answered. */
+  /** Unix milliseconds at which the query was answered, or had taken too long. */
   readonly atMs: number;
   readonly ms: number;
-  /** 0: no answer. */
-  readonly status: number;
+  /** undefined: not answered by then. */
+  readonly status: number | undefined;
 }
 
-/** Resolves with the first query that took so long or failed; undefined when stopped before. */
+/** Resolves with the first query that takes so long, answered or not, or that fails; undefined when stopped before. */
 export async function firstFelt(
   target: { readonly url: string; readonly model: string; readonly sample: LoadSample },
   slowMs: number,
-  signal: AbortSignal,
+  options: {
+    /** Probes begun together: more than there are workers, so that each gets one, also one that is avoided. */
+    readonly together: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<Felt | undefined> {
+  const { together, signal } = options;
   const address = `${target.url.replace(/\/+$/, '')}/v2/models/${encodeURIComponent(target.model)}/infer`;
-  while (!signal.aborted) {
+  const found = Promise.withResolvers<Felt | undefined>();
+  const over = new AbortController();
+  const stop = AbortSignal.any([signal, over.signal]);
+  const slow = Number.isFinite(slowMs);
+  let underWay = 0;
+
+  const ask = async (): Promise<void> => {
     const startMs = performance.now();
-    let status = 0;
+    const tell = (status: number | undefined): void => {
+      found.resolve({ atMs: Date.now(), ms: performance.now() - startMs, status });
+    };
+    const late = slow ? setTimeout(tell, slowMs, undefined) : undefined;
+    underWay += 1;
     try {
       const response = await fetch(address, {
         method: 'POST',
         body: new Uint8Array(target.sample.body),
         headers: target.sample.headers,
-        signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MS)]),
+        signal: stop,
       });
       await response.arrayBuffer();
-      status = response.status;
+      if (!response.ok || performance.now() - startMs >= slowMs) tell(response.status);
     } catch {
-      if (signal.aborted) return undefined;
+      if (!stop.aborted) tell(0);
+    } finally {
+      clearTimeout(late);
+      underWay -= 1;
     }
-    const ms = performance.now() - startMs;
-    if (ms >= slowMs || status < 200 || status >= 300) return { atMs: Date.now(), ms, status };
-    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+  };
+  const timer = setInterval(() => {
+    for (let probe = 0; probe < together && underWay < UNDER_WAY_LIMIT; probe += 1) void ask();
+  }, INTERVAL_PER_PROBE_MS * together);
+  const stopped = (): void => found.resolve(undefined);
+  signal.addEventListener('abort', stopped, { once: true });
+  if (signal.aborted) stopped();
+  try {
+    return await found.promise;
+  } finally {
+    clearInterval(timer);
+    signal.removeEventListener('abort', stopped);
+    over.abort();
   }
-  return undefined;
 }

@@ -4,12 +4,12 @@
  */
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AlertInstance } from '../contract/alerts.ts';
-import type { Evidence } from '../contract/evidence.ts';
 import { runLoad } from '../loadgen/run.ts';
-import type { ConsoleWatch } from './console_watch.ts';
-import type { AlertOf, Drill, DrillContext, DrillTarget, ExpectedAlert } from './drill.ts';
+import type { ConsoleWatch, ObjectivesInForce } from './console_watch.ts';
+import type { Drill, DrillContext, DrillTarget, ExpectedAlert, ExpectedEvidence } from './drill.ts';
+import { DrillAlerts, wantedAlerts } from './drill_alerts.ts';
 import type { FaultDoors } from './fault_doors.ts';
-import { judgeEvidence } from './judge_evidence.ts';
+import { type FaultPlace, judgeEvidence } from './judge_evidence.ts';
 import { firstFelt } from './probe.ts';
 import type { DrillAlertTimes, DrillReport, DrillStep, DrillStepKind } from './report.ts';
 
@@ -27,8 +27,10 @@ export interface DrillDeps {
 const POLL_MS = 150;
 /** What scraping, evaluating and a busy machine may add to any wait. */
 const SLACK_MS = 20_000;
-/** Evidence is due 3 s after firing. */
+/** Evidence is due 3 s after firing; what cannot say is looked at again after the shortest window of the rule, */
 const EVIDENCE_WAIT_MS = 10_000;
+/** which is so long at most. */
+const SECOND_LOOK_S = 120;
 /**
  * Load without fault. Evidence looks back over 600 s and compares with the 1200 s before that: all of it under the
  * same load, less the first queries of a service that has just started.
@@ -44,48 +46,36 @@ const RATE_MIN_PER_S = 20;
 const RATE_MAX_PER_S = 200;
 const LOAD_LIMIT_S = 3600;
 
-/** The alert of this drill that is active now or was since `sinceMs`. */
-function findAlert(
-  alerts: readonly AlertInstance[],
-  wanted: WantedAlert,
-  sinceMs: number,
-): AlertInstance | undefined {
-  return alerts.find(
-    (alert) =>
-      alert.name === wanted.expected.name &&
-      Object.entries(wanted.labels).every(([label, value]) => alert.labels[label] === value) &&
-      alert.pendingSinceMs >= sinceMs,
-  );
-}
-
-interface WantedAlert {
-  readonly expected: ExpectedAlert;
-  readonly labels: Readonly<Record<string, string>>;
-}
-
 class DrillRun {
   readonly #deps: DrillDeps;
   readonly #drill: Drill;
   readonly #target: DrillTarget;
   readonly #steps: DrillStep[] = [];
   readonly #missing: string[] = [];
-  readonly #last = new Map<string, AlertInstance>();
-  #timeScale = 1;
-  #wanted: WantedAlert[] = [];
+  readonly #timeScale: number;
+  readonly #alerts: DrillAlerts;
   #faultAtMs: number | undefined;
   #liftedAtMs: number | undefined;
-  #evidence: Evidence | undefined;
+  #felt = false;
 
-  constructor(deps: DrillDeps, drill: Drill, target: DrillTarget) {
+  constructor(
+    deps: DrillDeps,
+    { drill, target, inForce }: { drill: Drill; target: DrillTarget; inForce: ObjectivesInForce },
+  ) {
     this.#deps = deps;
     this.#drill = drill;
     this.#target = target;
+    this.#timeScale = inForce.timeScale;
+    this.#alerts = new DrillAlerts(
+      { console: deps.console, step: (kind, detail, atMs) => this.#step(kind, detail, atMs) },
+      wantedAlerts(drill, target, inForce.objectives),
+    );
   }
 
   async run(): Promise<DrillReport> {
-    await this.#plan();
     const { url, model, samples } = this.#target;
-    const ratePerS = Math.min(RATE_MAX_PER_S, Math.max(RATE_MIN_PER_S, this.#timeScale * RATE_PER_SCALE));
+    const scaledPerS = this.#timeScale * RATE_PER_SCALE * (this.#drill.loadFactor ?? 1);
+    const ratePerS = Math.min(RATE_MAX_PER_S, Math.max(RATE_MIN_PER_S, scaledPerS));
     const stopLoad = new AbortController();
     const signal = AbortSignal.any([stopLoad.signal, this.#deps.signal]);
     this.#step('load', `${ratePerS} queries a second to ${model}`);
@@ -96,43 +86,14 @@ class DrillRun {
     // A load that ends early is told by the alerts that stay away; its own error is thrown at the end.
     load.catch(() => {});
     try {
-      if (await this.#quiet()) await this.#withFault();
+      const ready = await this.#prepare();
+      if (ready && (await this.#quiet())) await this.#withFault();
     } finally {
       stopLoad.abort();
       await load;
     }
     if (this.#deps.signal.aborted) this.#miss('the drill was stopped before its end');
     return this.#report();
-  }
-
-  async #plan(): Promise<void> {
-    const { timeScale, objectives } = await this.#deps.console.objectives();
-    this.#timeScale = timeScale;
-    const { model, workers } = this.#target;
-    const sloOf = (kind: 'latency' | 'availability'): string | undefined =>
-      objectives.find((objective) => objective.model === model && objective.kind === kind)?.name;
-    const labelsOf = (of: AlertOf): Record<string, string> | undefined => {
-      switch (of) {
-        case 'model':
-          return { model };
-        case 'worker':
-          return { instance: workers[0] ?? '' };
-        case 'gateway':
-          return { instance: 'gateway-0' };
-        case 'console':
-          return { instance: 'console-0' };
-        case 'latency_objective':
-        case 'availability_objective': {
-          const slo = sloOf(of === 'latency_objective' ? 'latency' : 'availability');
-          return slo === undefined ? undefined : { slo };
-        }
-      }
-    };
-    // A model without an objective has no alert of its budget; the others stay.
-    this.#wanted = this.#drill.alerts.flatMap((expected) => {
-      const labels = labelsOf(expected.of);
-      return labels === undefined ? [] : [{ expected, labels }];
-    });
   }
 
   #step(kind: DrillStepKind, detail: string, atMs = Date.now()): void {
@@ -167,14 +128,15 @@ class DrillRun {
 
   /** Load without fault until none of the alerts has been active for a while. */
   async #quiet(): Promise<boolean> {
-    const comparedMs = this.#drill.evidence === undefined ? 0 : this.#scaledMs(QUIET_FOR_EVIDENCE_S);
+    const { evidence } = this.#drill;
+    const compares = evidence !== undefined && evidence.subject !== 'processes';
+    const comparedMs = compares ? this.#scaledMs(QUIET_FOR_EVIDENCE_S) : 0;
     const quietMs = Math.max(QUIET_MIN_MS, comparedMs);
-    const clearsMs = this.#scaledMs(Math.max(...this.#wanted.map(({ expected }) => expected.clearsS)));
+    const clearsMs = this.#clearsMs();
     let sinceMs = performance.now();
     let active: AlertInstance | undefined;
     const isQuiet = await this.#until('load without fault', quietMs * 2 + clearsMs + SLACK_MS, async () => {
-      const now = (await this.#deps.console.alerts()).filter(({ state }) => state !== 'resolved');
-      active = this.#wanted.map((wanted) => findAlert(now, wanted, 0)).find((alert) => alert !== undefined);
+      active = await this.#alerts.active();
       if (active !== undefined) sinceMs = performance.now();
       return performance.now() - sinceMs >= quietMs;
     });
@@ -186,6 +148,17 @@ class DrillRun {
     return isQuiet;
   }
 
+  /** @returns false when the fault cannot be injected as things are */
+  async #prepare(): Promise<boolean> {
+    try {
+      await this.#drill.prepare?.(this.#context());
+      return true;
+    } catch (error) {
+      this.#miss((error as Error).message);
+      return false;
+    }
+  }
+
   #context(): DrillContext {
     const { doors, console, signal } = this.#deps;
     return {
@@ -193,7 +166,7 @@ class DrillRun {
       doors,
       console,
       timeScale: this.#timeScale,
-      haveFired: () => this.#haveFired(),
+      haveFired: () => this.#alerts.haveFired(),
       until: (what, limitMs, done) => this.#until(what, limitMs, done),
       signal,
     };
@@ -204,17 +177,13 @@ class DrillRun {
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#deps.signal]);
     this.#faultAtMs = Date.now();
+    this.#alerts.sinceMs = this.#faultAtMs;
     this.#step('fault', `${drill.summary}, at ${drill.place(this.#target)}`);
     const told = this.#tellFirstFelt(signal);
     try {
-      const injected = await drill.inject(this.#context());
-      try {
-        await this.#awaitFiring(drill.alerts);
-        await this.#awaitEvidence();
-      } finally {
-        await injected[Symbol.asyncDispose]();
-        if (injected.problem !== undefined) this.#miss(injected.problem);
-      }
+      await this.#inject();
+    } catch (error) {
+      this.#miss((error as Error).message);
     } finally {
       stop.abort();
       await told;
@@ -224,68 +193,66 @@ class DrillRun {
     await this.#awaitCleared();
   }
 
+  /** From inject to lift. @throws Error when the fault could not be injected */
+  async #inject(): Promise<void> {
+    const injected = await this.#drill.inject(this.#context());
+    try {
+      await this.#awaitFiring(this.#drill.alerts);
+      await this.#awaitEvidence();
+      await this.#awaitFelt();
+    } finally {
+      await injected[Symbol.asyncDispose]();
+      if (injected.problem !== undefined) this.#miss(injected.problem);
+    }
+  }
+
   /** Ends with the first query that shows the fault, or with the signal. */
   async #tellFirstFelt(signal: AbortSignal): Promise<void> {
     const [sample] = this.#target.samples;
     const { feltFromMs } = this.#drill;
     if (sample === undefined || feltFromMs === undefined) return;
-    const first = await firstFelt({ ...this.#target, sample }, feltFromMs, signal);
+    const first = await firstFelt({ ...this.#target, sample }, feltFromMs, {
+      together: 2 * this.#target.workers.length + 1,
+      signal,
+    });
     if (first === undefined) return;
-    const what = first.status === 200 ? `${Math.round(first.ms)} ms` : `status ${first.status}`;
-    this.#step('first_slow', what, first.atMs);
-  }
-
-  /** Looks at the alerts that belong to this fault, and tells what changed. */
-  async #look(): Promise<void> {
-    const alerts = await this.#deps.console.alerts();
-    for (const wanted of this.#wanted) {
-      const found = findAlert(alerts, wanted, this.#faultAtMs ?? 0);
-      if (found === undefined) continue;
-      const before = this.#last.get(wanted.expected.name);
-      this.#last.set(wanted.expected.name, found);
-      const text = `${found.name} ${Object.values(wanted.labels).join(' ')}`;
-      if (before === undefined) this.#step('pending', text, found.pendingSinceMs);
-      if (found.firingSinceMs && !before?.firingSinceMs) {
-        this.#step('firing', `${text}: ${found.annotations.summary ?? ''}`, found.firingSinceMs);
-      }
-      if (wanted === this.#wanted[0] && found.evidence && this.#evidence === undefined) {
-        this.#evidence = found.evidence;
-        this.#step('evidence', found.evidence.text, found.evidence.atMs);
-      }
-      if (found.resolvedAtMs && !before?.resolvedAtMs) this.#step('cleared', text, found.resolvedAtMs);
-    }
-  }
-
-  #notFired(): WantedAlert[] {
-    return this.#wanted.filter(({ expected }) => !this.#last.get(expected.name)?.firingSinceMs);
-  }
-
-  async #haveFired(): Promise<boolean> {
-    await this.#look();
-    return this.#notFired().length === 0;
+    const { ms, status, atMs } = first;
+    const took = `${Math.round(ms)} ms`;
+    const what =
+      status === undefined
+        ? `not answered after ${took}`
+        : status === 200
+          ? took
+          : status === 0
+            ? 'its connection broke'
+            : `status ${status}`;
+    this.#step('first_slow', what, atMs);
+    this.#felt = true;
   }
 
   async #awaitFiring(alerts: readonly ExpectedAlert[]): Promise<void> {
     const limitMs = this.#scaledMs(Math.max(...alerts.map(({ firesS }) => firesS))) + SLACK_MS;
-    const fired = await this.#until('waiting for its alerts', limitMs, () => this.#haveFired());
+    const fired = await this.#until('waiting for its alerts', limitMs, () => this.#alerts.haveFired());
     if (fired || this.#deps.signal.aborted) return;
-    for (const { expected } of this.#notFired()) {
+    for (const { expected } of this.#alerts.notFired()) {
       this.#miss(`${expected.name} did not fire within ${Math.round(limitMs / 1000)} s`);
     }
   }
 
   async #awaitEvidence(): Promise<void> {
-    const [first] = this.#wanted;
     const expected = this.#drill.evidence;
-    const alert = first && this.#last.get(first.expected.name);
+    const alert = this.#alerts.judged();
     if (expected === undefined || !alert?.firingSinceMs) return;
-    await this.#until('waiting for evidence', EVIDENCE_WAIT_MS, async () => {
-      await this.#look();
-      return this.#evidence !== undefined;
+    const limitMs = EVIDENCE_WAIT_MS + this.#scaledMs(SECOND_LOOK_S);
+    await this.#until('waiting for evidence', limitMs, async () => {
+      await this.#alerts.look();
+      return this.#alerts.isExplained();
     });
-    if (this.#evidence !== undefined) {
-      const place = { model: this.#target.model, workers: this.#target.workers };
-      for (const problem of judgeEvidence(this.#evidence, expected, place)) this.#miss(problem);
+    const { evidence } = this.#alerts;
+    if (evidence !== undefined) {
+      for (const problem of judgeEvidence(evidence, expected, this.#faultPlace(expected.at))) {
+        this.#miss(problem);
+      }
     } else if (!this.#deps.signal.aborted) {
       const told = (await this.#deps.console.timeline(alert.fingerprint)).findLast(
         ({ kind }) => kind === 'evidence',
@@ -294,22 +261,39 @@ class DrillRun {
     }
   }
 
+  async #awaitFelt(): Promise<void> {
+    const { feltFromMs, feltWithoutOthers = false } = this.#drill;
+    if (feltFromMs === undefined || (feltWithoutOthers && this.#target.workers.length > 1)) return;
+    const felt = await this.#until('waiting for a query that shows it', SLACK_MS, async () => this.#felt);
+    if (!felt && !this.#deps.signal.aborted) this.#miss('no query showed the fault');
+  }
+
+  #faultPlace(at: ExpectedEvidence['at']): FaultPlace {
+    const { model, workers } = this.#target;
+    const struck = at === 'workers' ? workers : at === 'first_worker' ? workers.slice(0, 1) : [];
+    return { model, workers: struck, all: struck.length === workers.length };
+  }
+
+  #clearsMs(): number {
+    return this.#scaledMs(Math.max(...this.#drill.alerts.map(({ clearsS }) => clearsS)));
+  }
+
   async #awaitCleared(): Promise<void> {
-    const limitMs =
-      this.#scaledMs(Math.max(...this.#wanted.map(({ expected }) => expected.clearsS))) + SLACK_MS;
-    const open = () => [...this.#last.values()].filter((alert) => alert.firingSinceMs && !alert.resolvedAtMs);
+    const limitMs = this.#clearsMs() + SLACK_MS;
     const cleared = await this.#until('waiting for its alerts to clear', limitMs, async () => {
-      await this.#look();
-      return open().length === 0;
+      await this.#alerts.look();
+      return this.#alerts.open().length === 0;
     });
     if (cleared || this.#deps.signal.aborted) return;
-    for (const { name } of open()) this.#miss(`${name} did not clear within ${Math.round(limitMs / 1000)} s`);
+    for (const { name } of this.#alerts.open()) {
+      this.#miss(`${name} did not clear within ${Math.round(limitMs / 1000)} s`);
+    }
   }
 
   #report(): DrillReport {
     const since = (timeMs: number | null | undefined, zeroMs: number | undefined): number | null =>
       timeMs && zeroMs !== undefined ? timeMs - zeroMs : null;
-    const alerts = [...this.#last.values()].map(
+    const alerts = this.#alerts.seen().map(
       (alert): DrillAlertTimes => ({
         name: alert.name,
         fingerprint: alert.fingerprint,
@@ -328,7 +312,7 @@ class DrillRun {
       steps: this.#steps,
       faultAtMs: this.#faultAtMs ?? null,
       alerts,
-      evidence: this.#evidence?.text ?? null,
+      evidence: this.#alerts.evidence?.text ?? null,
     };
   }
 }
@@ -337,6 +321,7 @@ class DrillRun {
  * @returns the report, also of a drill that failed or was stopped
  * @throws ClientError when the console cannot be asked; the fault is lifted before
  */
-export function runDrill(deps: DrillDeps, drill: Drill, target: DrillTarget): Promise<DrillReport> {
-  return new DrillRun(deps, drill, target).run();
+export async function runDrill(deps: DrillDeps, drill: Drill, target: DrillTarget): Promise<DrillReport> {
+  const inForce = await deps.console.objectives();
+  return new DrillRun(deps, { drill, target, inForce }).run();
 }

@@ -2,7 +2,7 @@
  * The door through which a drill sets faults: HTTP over a Unix socket that only the user who runs the process
  * can open, and never a service port. It is opened only when `VITRINE_DRILL_ALLOWED=true`.
  *
- *   GET    /faults           the faults that are active
+ *   GET    /faults           the faults that are active, and how much the process's supervisor bears with
  *   PUT    /faults/<point>   {"delayMs": 50, "error": false, "crash": false, "leaseMs": 10000}
  *   DELETE /faults/<point>   lifts one
  *
@@ -14,7 +14,7 @@ import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { faultSocketDirectory } from '../contract/fault_sockets.ts';
-import type { FaultSocketThreadData, FromFaultSocketThread } from './fault_socket_thread.ts';
+import type { FaultSocketThreadData, FromFaultSocketThread, ProcessLife } from './fault_socket_thread.ts';
 import type { Faults } from './faults.ts';
 import { StartupError } from './startup_error.ts';
 
@@ -24,6 +24,8 @@ export interface FaultSocketOptions {
   /** Of the process: `worker`. */
   readonly name: string;
   readonly index: number;
+  /** What a drill has to know before it takes the process down; undefined where nobody supervises it. */
+  readonly life?: ProcessLife;
 }
 
 export interface FaultSocket extends AsyncDisposable {
@@ -79,7 +81,7 @@ export async function openFaultSocket(faults: Faults, options: FaultSocketOption
   }
   await privateDirectory(join(path, '..'));
   await removeStale(path);
-  const data: FaultSocketThreadData = { buffer: faults.buffer, path };
+  const data: FaultSocketThreadData = { buffer: faults.buffer, path, life: options.life };
   const thread = new Worker(new URL('./fault_socket_thread.ts', import.meta.url), {
     workerData: data,
     execArgv: [],

@@ -8,11 +8,21 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { FAULT_POINTS, isFaultPoint } from '../contract/fault_points.ts';
 import { createFaults, type Fault } from './faults.ts';
 
+/** What the supervisor of a process bears with: the settings of that name, and where the process stands. */
+export interface ProcessLife {
+  /** Within restartWindowMs, when it was started. */
+  readonly restarts: number;
+  readonly restartLimit: number;
+  readonly restartWindowMs: number;
+  readonly hangTimeoutMs: number;
+}
+
 export interface FaultSocketThreadData {
   /** Of the process's table of faults. */
   readonly buffer: SharedArrayBuffer;
   /** Of the socket; nothing stands there. */
   readonly path: string;
+  readonly life: ProcessLife | undefined;
 }
 
 export type FromFaultSocketThread =
@@ -23,7 +33,7 @@ const BODY_LIMIT_BYTES = 4096;
 
 const port = parentPort;
 if (port === null) throw new Error('fault_socket_thread.ts is an entry for worker_threads');
-const { buffer, path } = workerData as FaultSocketThreadData;
+const { buffer, path, life } = workerData as FaultSocketThreadData;
 const faults = createFaults(buffer);
 
 async function readBody(request: IncomingMessage): Promise<string | undefined> {
@@ -64,6 +74,11 @@ function parseFault(text: string | undefined): Fault | string {
   return value as Fault;
 }
 
+function lifeNow(life: ProcessLife): ProcessLife & { readonly upMs: number } {
+  const { restarts, restartLimit, restartWindowMs, hangTimeoutMs } = life;
+  return { upMs: process.uptime() * 1000, restarts, restartLimit, restartWindowMs, hangTimeoutMs };
+}
+
 async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
   const reply = (status: number, body?: unknown): void => {
     response.writeHead(status, { 'content-type': 'application/json' });
@@ -74,7 +89,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     return reply(404, { error: 'there is only /faults and /faults/<point>' });
   if (point === undefined) {
     if (request.method !== 'GET') return reply(405, { error: '/faults takes GET' });
-    return reply(200, { faults: faults.list() });
+    return reply(200, { faults: faults.list(), ...(life === undefined ? {} : { life: lifeNow(life) }) });
   }
   if (!isFaultPoint(point))
     return reply(404, { error: `no such point; there are ${FAULT_POINTS.join(', ')}` });

@@ -23,8 +23,11 @@ export type ProcessState = 'waiting' | 'starting' | 'ready' | 'backoff' | 'drain
 export interface SupervisedProcessOptions {
   readonly name: string;
   readonly index: number;
-  /** Asked at each start, so that it can carry what became known meanwhile. */
-  readonly program: () => ChildProgram;
+  /**
+   * Asked at each start, so that it can carry what became known meanwhile.
+   * @param restarts within the window, this start included; 0 the first time
+   */
+  readonly program: (restarts: number) => ChildProgram;
   readonly restartLimit: number;
   readonly restartWindowMs: number;
   readonly restartBackoffMs: number;
@@ -66,6 +69,7 @@ export class SupervisedProcess {
   #fault: { message: string; setting: string | undefined } | undefined;
   #wasReady = false;
   #drained = false;
+  #restartsInWindow = 0;
   #endedWell = true;
   #heartbeat: Heartbeat | undefined;
   #heartbeatTimer: NodeJS.Timeout | undefined;
@@ -154,7 +158,7 @@ export class SupervisedProcess {
   }
 
   #spawn(): void {
-    const child = this.#deps.spawn(this.#options.program(), {
+    const child = this.#deps.spawn(this.#options.program(this.#restartsInWindow), {
       message: (raw) => {
         if (this.#child === child) this.#receive(raw);
       },
@@ -229,6 +233,7 @@ export class SupervisedProcess {
       this.#become('given_up');
       return;
     }
+    this.#restartsInWindow = decision.attempt;
     const delayMs = Math.round(decision.delayMs);
     this.#deps.log.warn(`${this.label} died and is restarted`, {
       ...fields,

@@ -12,8 +12,11 @@ export interface ProcessSpec {
   readonly name: string;
   /** Unique within the name, stable over restarts. */
   readonly index: number;
-  /** Asked at each start. `portsOf` knows every process that was ready before. */
-  readonly program: (portsOf: (name: string, index: number) => Ports | undefined) => ChildProgram;
+  /** Asked at each start. `portsOf` knows every process that was ready before; restarts as for a process. */
+  readonly program: (
+    portsOf: (name: string, index: number) => Ports | undefined,
+    restarts: number,
+  ) => ChildProgram;
   /** Names of processes that have to be ready, or given up, before this one starts; empty starts at once. */
   readonly after: readonly string[];
   /** Lower drains first: whoever takes queries before whoever works for them, and the receiver of spans last. */
@@ -82,7 +85,7 @@ export function createSupervision(
         ...options,
         name: spec.name,
         index: spec.index,
-        program: () => spec.program(portsOf),
+        program: (restarts) => spec.program(portsOf, restarts),
       },
       {
         log,

@@ -43,6 +43,28 @@ describe('evidence', () => {
     expect(evidence.text).toContain('queries wait behind it: queue');
   });
 
+  test('a few that are far over the threshold are told from many that are a little slower than most', () => {
+    const slowed = (query: QueryLedger): QueryLedger => {
+      const compute = (query.stagesMs.get('compute') ?? 0) + 600;
+      return {
+        ...query,
+        serviceMs: query.serviceMs + 600,
+        stagesMs: new Map(query.stagesMs).set('compute', compute),
+      };
+    };
+    const calm = input(undefined, { thresholdMs: 500 });
+    const now = calm.now.map((query, index) =>
+      index % 30 === 0 && query.worker === 'worker-1' ? slowed(query) : query,
+    );
+    const evidence = explain({ ...calm, now });
+    expect(evidence.stage?.stage).toBe('compute');
+    expect(evidence.places.find(({ dimension }) => dimension === 'worker')).toMatchObject({
+      values: ['worker-1'],
+      all: false,
+    });
+    expect(explain(calm).cannotSay).toBe('the window looks as the time before it did');
+  });
+
   test('healthy traffic claims nothing, and neither do too few queries', () => {
     expect(explain(input(undefined)).cannotSay).toBe('the window looks as the time before it did');
     const few = explain(input({ stage: 'compute', worker: undefined, delayMs: 50 }, { baseline: [] }));

@@ -19,19 +19,44 @@ const MIN_Z = 4;
 /** Bucket in which the beginning of the growth is looked for. */
 const SINCE_BUCKET_MS = 10_000;
 
-/** Slow: over the alert's threshold, or well over what 95 of 100 baseline queries took. */
-function slowerThan(input: EvidenceInput): number {
-  const totals = input.baseline.map(({ serviceMs }) => serviceMs).sort((a, b) => a - b);
+/**
+ * From where on a query counts as slow, to be tried in this order: over the alert's threshold, since those made it
+ * fire; then well over what 95 of 100 baseline queries took, where fewer are over the threshold than support a claim.
+ */
+function slowLimits({ baseline, thresholdMs }: EvidenceInput): readonly number[] {
+  const totals = baseline.map(({ serviceMs }) => serviceMs).sort((a, b) => a - b);
   const usual = quantile(totals, 0.95) * 1.5 + 1;
-  return input.thresholdMs === undefined
-    ? usual
-    : Math.min(input.thresholdMs, Math.max(usual, quantile(totals, 0.5) * 1.5));
+  if (thresholdMs === undefined) return [usual];
+  return [thresholdMs, Math.min(thresholdMs, Math.max(usual, quantile(totals, 0.5) * 1.5))];
 }
 
 interface Frequency {
   readonly now: number;
   readonly baseline: number;
   readonly z: number;
+}
+
+/** Queries that are slow or fail, and whether they are more frequent than before. */
+interface Marking {
+  readonly isMarked: (query: QueryLedger) => boolean;
+  readonly marked: readonly QueryLedger[];
+  readonly seen: Frequency;
+  readonly claims: boolean;
+}
+
+function marking({ now, baseline }: EvidenceInput, isMarked: Marking['isMarked']): Marking {
+  const marked = now.filter(isMarked);
+  const seen = frequency(marked.length, now.length, baseline.filter(isMarked).length, baseline.length);
+  const claims =
+    marked.length >= MIN_MARKED && seen.z >= MIN_Z && seen.now >= MIN_FREQUENCY_RATIO * seen.baseline;
+  return { isMarked, marked, seen, claims };
+}
+
+/** @returns the first marking that supports a claim; else the last, for what it lacks */
+function markQueries(input: EvidenceInput): Marking {
+  if (input.subject === 'errors') return marking(input, fails);
+  const markings = slowLimits(input).map((limitMs) => marking(input, ({ serviceMs }) => serviceMs > limitMs));
+  return markings.find(({ claims }) => claims) ?? (markings.at(-1) as Marking);
 }
 
 /** Two-proportion z test, with one added to each count so that an empty baseline does not divide by zero. */
@@ -78,10 +103,7 @@ export function explain(input: EvidenceInput): Evidence {
     return cannotSay(input, input.missing ?? `only ${now.length} kept traces in the window`);
   }
   const errors = input.subject === 'errors';
-  const limitMs = slowerThan(input);
-  const isMarked = errors ? fails : (query: QueryLedger): boolean => query.serviceMs > limitMs;
-  const marked = now.filter(isMarked);
-  const before = baseline.filter(isMarked);
+  const { isMarked, marked, seen, claims } = markQueries(input);
   if (marked.length < MIN_MARKED) {
     return cannotSay(input, errors ? 'too few failed queries were kept' : 'too few slow queries were kept');
   }
@@ -91,10 +113,7 @@ export function explain(input: EvidenceInput): Evidence {
       input.missing ?? `only ${baseline.length} kept traces before the window to compare with`,
     );
   }
-  const seen = frequency(marked.length, now.length, before.length, baseline.length);
-  if (seen.z < MIN_Z || seen.now < MIN_FREQUENCY_RATIO * seen.baseline) {
-    return cannotSay(input, 'the window looks as the time before it did');
-  }
+  if (!claims) return cannotSay(input, 'the window looks as the time before it did');
   const places = findPlaces(now, isMarked);
   const sinceMs = since(input, isMarked, seen.now);
   const traces = slowTraces(input, marked);

@@ -67,7 +67,9 @@ function queriesText({ now }: EvidenceInput, sinceMs: number): string[] {
 export function explainProcesses(input: EvidenceInput): Evidence {
   const { processes, now, atMs, windowS, circumstances } = input;
   if (processes === undefined) return cannotSay(input, 'nothing is at hand that tells of processes');
-  const findings = processes.flatMap((sight) => findingOf(sight) ?? []);
+  const findings = processes
+    .flatMap((sight) => findingOf(sight) ?? [])
+    .sort((a, b) => a.sight.instance.localeCompare(b.sight.instance));
   if (findings.length === 0) {
     return cannotSay(input, 'every process answers scrapes, is found ready, and has not restarted');
   }

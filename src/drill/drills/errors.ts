@@ -12,5 +12,5 @@ export const ERRORS: Drill = {
     { name: 'VitrineErrorSurge', of: 'model', firesS: 6 * MINUTE_S, clearsS: 6 * MINUTE_S },
     { ...BURNS_FAST, of: 'availability_objective' },
   ],
-  evidence: { subject: 'errors' },
+  evidence: { subject: 'errors', at: 'workers' },
 };

@@ -10,5 +10,5 @@ export const SLOW_COMPUTE: Drill = {
   lifted: 'the fault is gone',
   feltFromMs: SLOW_MS,
   alerts: SLOW_ALERTS,
-  evidence: { subject: 'latency', stage: 'compute' },
+  evidence: { subject: 'latency', stage: 'compute', at: 'workers' },
 };

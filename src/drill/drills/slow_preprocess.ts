@@ -10,5 +10,5 @@ export const SLOW_PREPROCESS: Drill = {
   lifted: 'the fault is gone',
   feltFromMs: SLOW_MS,
   alerts: SLOW_ALERTS,
-  evidence: { subject: 'latency', stage: 'preprocess' },
+  evidence: { subject: 'latency', stage: 'preprocess', at: 'workers' },
 };

@@ -1,13 +1,15 @@
 import { crashRepeatedly } from '../crashes.ts';
 import { type Drill, MINUTE_S } from '../drill.ts';
+import { spareRestarts } from '../process_life.ts';
 
-/** Less than the restarts that a process has within a minute. */
+/** A restart that no scrape saw costs one more than the alert asks for. */
 const CRASH_LIMIT = 4;
 
 export const WORKER_CRASH: Drill = {
   name: 'worker-crash',
   summary: 'one worker is killed again and again, each time by a query',
   place: ({ workers }) => `compute of ${workers[0]}`,
+  prepare: (context) => spareRestarts(context, CRASH_LIMIT),
   async inject({ doors, target, haveFired, signal }) {
     const process = target.workers[0] ?? '';
     const stop = new AbortController();
@@ -38,6 +40,7 @@ export const WORKER_CRASH: Drill = {
   },
   lifted: 'no worker is killed any more',
   feltFromMs: 200,
+  feltWithoutOthers: true,
   alerts: [{ name: 'VitrineProcessRestarting', of: 'worker', firesS: 15 * MINUTE_S, clearsS: 21 * MINUTE_S }],
-  evidence: undefined,
+  evidence: { subject: 'processes', at: 'first_worker' },
 };
