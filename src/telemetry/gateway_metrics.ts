@@ -1,7 +1,7 @@
 /** The gateway's metrics of queries, bound once per model, version and outcome; fed from closed records only. */
 import { OUTCOMES, type Outcome } from '../contract/outcomes.ts';
 import { STAGES, UNATTRIBUTED } from '../contract/stages.ts';
-import type { AttemptOutcome } from './attempt_outcomes.ts';
+import { ATTEMPT_OUTCOMES, type AttemptOutcome } from './attempt_outcomes.ts';
 import { type Ledger, STAGE_INDEX } from './ledger.ts';
 import type { CounterSeries, ExemplarSource, GaugeSeries, HistogramSeries, Metrics } from './metrics.ts';
 
@@ -29,6 +29,7 @@ interface ModelSeries {
   readonly inFlight: GaugeSeries;
   readonly stages: (HistogramSeries | undefined)[];
   readonly unattributed: HistogramSeries;
+  readonly unattributedSeconds: CounterSeries;
   readonly versions: Map<string, Partial<Record<Outcome, OutcomeSeries>>>;
 }
 
@@ -51,6 +52,7 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
   const duration = metrics.histogram('inference_request_duration_seconds');
   const service = metrics.histogram('inference_service_duration_seconds');
   const stages = metrics.histogram('inference_stage_duration_seconds');
+  const unattributedSeconds = metrics.counter('inference_unattributed_seconds_total');
   const inFlight = metrics.gauge('inference_in_flight_requests');
   const attempts = metrics.counter('inference_attempts_total');
   const violations = metrics.counter('vitrine_ledger_violations_total');
@@ -60,7 +62,7 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
   };
   const models = new Map<string, ModelSeries>();
   /** By worker; as many as there are workers. */
-  const attemptSeries = new Map<string, Partial<Record<AttemptOutcome, CounterSeries>>>();
+  const attemptSeries = new Map<string, Record<AttemptOutcome, CounterSeries>>();
 
   const ofModel = (model: string): ModelSeries => {
     let series = models.get(model);
@@ -70,6 +72,7 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
         inFlight: inFlight.series({ model }),
         stages: [],
         unattributed: stages.series({ model, stage: UNATTRIBUTED }),
+        unattributedSeconds: unattributedSeconds.series({ model }),
         versions: new Map(),
       };
       models.set(model, series);
@@ -121,15 +124,18 @@ export function createGatewayMetrics(metrics: Metrics): GatewayMetrics {
         stage.observe(Math.max(0, ledger.stagesMs[index] as number) / 1000, exemplar);
       }
       of.unattributed.observe(Math.max(0, unattributedMs) / 1000, exemplar);
+      of.unattributedSeconds.add(Math.abs(unattributedMs) / 1000);
       if (reason !== undefined) refusals.series({ model, reason }).add(1);
     },
     attempt(worker, outcome) {
       let outcomes = attemptSeries.get(worker);
       if (outcomes === undefined) {
-        outcomes = {};
+        // All at 0 at once: a series that begins with a loss would hide it, since a first value is no increase.
+        outcomes = Object.fromEntries(
+          ATTEMPT_OUTCOMES.map((each) => [each, attempts.series({ worker, outcome: each })]),
+        ) as Record<AttemptOutcome, CounterSeries>;
         attemptSeries.set(worker, outcomes);
       }
-      outcomes[outcome] ??= attempts.series({ worker, outcome });
       outcomes[outcome].add(1);
     },
     violation(kind) {

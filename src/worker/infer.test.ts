@@ -332,6 +332,17 @@ describe('metrics', () => {
     expect(await sample('inference_repository_loads_total{model="sum",version="2",outcome="ok"}')).toBe(1);
   });
 
+  it('tells the state of every version', async () => {
+    const states = async (version: string) =>
+      Promise.all(
+        ['LOADING', 'READY', 'UNAVAILABLE'].map((state) =>
+          sample(`inference_repository_models{model="sum",version="${version}",state="${state}"}`),
+        ),
+      );
+    expect(await states('2')).toEqual([0, 1, 0]);
+    expect(await states('10')).toEqual([0, 0, 1]);
+  });
+
   it('counts batches, rows and elements', async () => {
     const before = await sample('inference_batch_elements_total{model="sum",kind="real"}');
     await worker.infer('sum', row(1, 2, 3));

@@ -31,6 +31,9 @@ export interface ReadyModel {
   readonly meters: ModelMeters | undefined;
 }
 
+/** States that /metrics tells of; no other is entered while versions come and go with the process. */
+const SHOWN_STATES: readonly ModelState[] = ['LOADING', 'READY', 'UNAVAILABLE'];
+
 interface Version {
   readonly name: string;
   readonly version: string;
@@ -98,6 +101,12 @@ export function createServedModels(
     versions.push(added);
     versions.sort((a, b) => compareVersions(a.version, b.version));
     models.set(name, versions);
+    for (const each of telemetry.enabled ? SHOWN_STATES : []) {
+      metrics
+        .gauge('inference_repository_models')
+        .series({ model: name, version, state: each })
+        .observeWith(() => Number(added.state === each));
+    }
     return added;
   };
   const loading = scan.entries.map((entry) => add(entry.name, entry.version, 'LOADING', 'loading'));
