@@ -6,6 +6,8 @@ import { readOtelConfig } from '../config/otel.ts';
 import type { Config } from '../config/settings.ts';
 import { createConsole } from '../console/console.ts';
 import { SERVICE_CONSOLE } from '../contract/attributes.ts';
+import { openFaultSocket } from '../lifecycle/fault_socket.ts';
+import { createFaults } from '../lifecycle/faults.ts';
 import { createHealth } from '../lifecycle/health.ts';
 import { runService } from '../lifecycle/service_process.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
@@ -58,8 +60,14 @@ await runService({
   health,
   async start({ onPeers }) {
     const { discoveryUrls, scrapeIntervalS, evaluationIntervalS, evaluatorPath } = config.console;
+    await using opened = new AsyncDisposableStack();
+    const faults = config.drill.allowed ? createFaults() : undefined;
+    if (faults !== undefined) {
+      const directory = config.drill.socketDirectory;
+      opened.use(await openFaultSocket(faults, { directory, name: 'console', index: 0 }));
+    }
     const embedded = await createConsole(
-      { telemetry, health, onLoginLink: (url) => telemetry.log.info(`log in at ${url}`) },
+      { telemetry, health, onLoginLink: (url) => telemetry.log.info(`log in at ${url}`), faults },
       {
         ...config.console,
         allowedHosts: config.access.allowedHosts,
@@ -93,11 +101,13 @@ await runService({
       // Without a gateway the last lists stay in force: its processes are then found to be down.
       if (discoveryUrls.length === 0 && urls.length > 0) embedded.setDiscoveryUrls(urls);
     });
+    opened.use(embedded);
+    const held = opened.move();
     return {
       ports: { http: embedded.httpPort, otlp: embedded.otlpPort },
       drain: (graceMs) => embedded.drain(graceMs),
       async close() {
-        await embedded[Symbol.asyncDispose]();
+        await held.disposeAsync();
         await telemetry.close();
       },
     };

@@ -26,11 +26,15 @@ beforeEach(async () => {
     { waitMs: 0, intervalMs: 1000, repeatMs: 1000 },
   );
   opened.defer(() => notifier.close());
-  const routes = createAlertRoutes({ engine } as Evaluator, {
-    notifier,
-    test: async (by) => ({ receiver: 'http://hook', format: 'slack', delivered: true, answer: by }),
-    [Symbol.asyncDispose]: async () => {},
-  });
+  const routes = createAlertRoutes(
+    { engine } as Evaluator,
+    {
+      notifier,
+      test: async (by) => ({ receiver: 'http://hook', format: 'slack', delivered: true, answer: by }),
+      [Symbol.asyncDispose]: async () => {},
+    },
+    clock.wallMs,
+  );
   const server = createServer(async (request, response) => {
     try {
       const answer = await routes.handle(request, request.url ?? '');

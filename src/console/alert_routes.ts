@@ -74,7 +74,7 @@ function silenceSeconds({ forS }: Readonly<Record<string, unknown>>): number {
 export function createAlertRoutes(
   evaluator: Evaluator,
   { notifier, test }: OpenedNotifier,
-  nowMs: () => number = Date.now,
+  nowMs: () => number,
 ): AlertRoutes {
   const { engine } = evaluator;
   const notFound = (fingerprint: string, what: string): VitrineError =>

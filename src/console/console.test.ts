@@ -4,6 +4,7 @@ import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadConfig } from '../config/load.ts';
 import { readOtelConfig } from '../config/otel.ts';
+import { createFaults, type FaultReader } from '../lifecycle/faults.ts';
 import { createHealth, type Health } from '../lifecycle/health.ts';
 import { startTelemetry, type Telemetry } from '../telemetry/telemetry.ts';
 import { type Console, type ConsoleOptions, createConsole } from './console.ts';
@@ -40,12 +41,12 @@ beforeAll(async () => {
 });
 afterAll(() => telemetry.close());
 
-function start(options: Partial<ConsoleOptions> = {}): Promise<Console> {
+function start(options: Partial<ConsoleOptions> = {}, faults?: FaultReader): Promise<Console> {
   links = [];
   health = createHealth();
   health.clear('start');
   return createConsole(
-    { telemetry, health, onLoginLink: (url) => links.push(url) },
+    { telemetry, health, onLoginLink: (url) => links.push(url), faults },
     { ...OPTIONS, ...options },
   );
 }
@@ -364,4 +365,40 @@ test('a taken port is an error that names its setting', async () => {
   await expect(start({ otlpPort: embedded.otlpPort })).rejects.toMatchObject({
     setting: 'VITRINE_CONSOLE_OTLP_PORT',
   });
+});
+
+test('a drill closes the port of the receiver and nothing else, until its lease is over', async () => {
+  const faults = createFaults();
+  await using embedded = await start({}, faults);
+  const send = (): Promise<number> =>
+    ask(embedded.otlpPort, '/v1/traces', {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: SPANS,
+    }).then(
+      ({ status }) => status,
+      () => 0,
+    );
+  expect(await send()).toBe(200);
+  faults.set('otlp_receiver', { error: true, leaseMs: 500 });
+  while ((await send()) !== 0);
+  expect((await ask(embedded.httpPort, `/api/traces/${TRACE}`)).status).toBe(200);
+  while ((await send()) !== 200);
+  expect(faults.list()).toEqual([]);
+});
+
+test('a console that is closed while a drill holds its receiver leaves no port open', async () => {
+  const faults = createFaults();
+  const embedded = await start({}, faults);
+  const { otlpPort } = embedded;
+  const isOpen = (): Promise<boolean> =>
+    ask(otlpPort, '/v1/traces').then(
+      () => true,
+      () => false,
+    );
+  faults.set('otlp_receiver', { error: true, leaseMs: 60_000 });
+  while (await isOpen());
+  await embedded.drain(1000);
+  await embedded[Symbol.asyncDispose]();
+  expect(await isOpen()).toBe(false);
 });

@@ -1,6 +1,7 @@
 /** The console: trace store, OTLP receiver, query API and page of one machine. Serving goes on without it. */
 import { createServer } from 'node:http';
 import { VitrineError } from '../contract/errors.ts';
+import type { FaultReader } from '../lifecycle/faults.ts';
 import type { Health } from '../lifecycle/health.ts';
 import {
   answerRefusal,
@@ -13,6 +14,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import { createOtlpReceiver } from '../traces/otlp_receiver.ts';
 import { createTraceStoreClient } from '../traces/store_client.ts';
 import { createAlertRoutes } from './alert_routes.ts';
+import { clockOf, followConsoleFaults } from './console_faults.ts';
 import { observeConsole } from './console_metrics.ts';
 import { type AlertOptions, openEvaluator } from './evaluator/open_evaluator.ts';
 import { type NotifierOptions, openNotifier } from './notifier/open_notifier.ts';
@@ -42,6 +44,8 @@ export interface ConsoleDeps {
   readonly health: Health;
   /** Told where to log in, at the start and when a new link is needed. Never on loopback, where nobody logs in. */
   readonly onLoginLink: (url: string) => void;
+  /** Undefined where drills are not allowed. */
+  readonly faults?: FaultReader | undefined;
 }
 
 export interface Console extends AsyncDisposable {
@@ -63,7 +67,8 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
     token: options.token,
     tokenSetting: 'VITRINE_CONSOLE_TOKEN',
   });
-  const { telemetry, health, onLoginLink } = deps;
+  const { telemetry, health, onLoginLink, faults } = deps;
+  const clock = clockOf(faults);
   await using opened = new AsyncDisposableStack();
   const store = opened.use(
     createTraceStoreClient({
@@ -89,14 +94,17 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
   const evaluator =
     options.alerts &&
     opened.use(
-      openEvaluator({ telemetry, store }, { ...options.alerts, consoleToken: options.token, consoleUrl }),
+      openEvaluator(
+        { telemetry, store, clock },
+        { ...options.alerts, consoleToken: options.token, consoleUrl },
+      ),
     );
   const notifier =
     evaluator &&
     options.alerts &&
     opened.use(
       openNotifier(
-        { evaluator, telemetry },
+        { evaluator, telemetry, clock },
         {
           ...options.alerts.notifier,
           tracesPath: options.databasePath,
@@ -104,7 +112,7 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
         },
       ),
     );
-  const alerts = evaluator && notifier && createAlertRoutes(evaluator, notifier);
+  const alerts = evaluator && notifier && createAlertRoutes(evaluator, notifier, clock.wallMs);
   const onLoginPath = (path: string): void => onLoginLink(address() + path);
   const http: Listener = opened.use(
     await listenAll(
@@ -124,8 +132,8 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
     ),
   );
   httpPort = http.port;
-  const otlp: Listener = opened.use(
-    await listenAll(
+  const listenOtlp = (port: number): Promise<Listener> =>
+    listenAll(
       () =>
         createServer((request, response) => {
           if (!hostAllowed(request.headers.host)) return answerRefusal(response, hostRefusal());
@@ -139,18 +147,33 @@ export async function createConsole(deps: ConsoleDeps, options: ConsoleOptions):
         }),
       {
         host: options.host,
-        port: options.otlpPort,
+        port,
         setting: 'VITRINE_CONSOLE_OTLP_PORT',
         hostSetting: 'VITRINE_CONSOLE_HOST',
       },
-    ),
-  );
+    );
+  let otlp = await listenOtlp(options.otlpPort);
+  const otlpPort = otlp.port;
+  opened.defer(() => otlp.close());
+  if (faults !== undefined) {
+    opened.use(
+      followConsoleFaults(
+        { faults, store, log: telemetry.log },
+        {
+          closeOtlp: () => otlp.close(),
+          openOtlp: async () => {
+            otlp = await listenOtlp(otlpPort);
+          },
+        },
+      ),
+    );
+  }
   const loginPath = sessions.createLoginPath();
   if (loginPath !== undefined) onLoginPath(loginPath);
   const held = opened.move();
   return {
     httpPort: http.port,
-    otlpPort: otlp.port,
+    otlpPort,
     setDiscoveryUrls: (urls) => evaluator?.setDiscoveryUrls(urls),
     async drain(graceMs) {
       // The receiver first: what it has accepted is then in the store before anything else ends.

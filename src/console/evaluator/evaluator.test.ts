@@ -3,6 +3,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { AlertInstance } from '../../contract/alerts.ts';
 import type { Log } from '../../contract/log.ts';
@@ -181,6 +182,67 @@ describe('the whole evaluator at a time scale', () => {
     expect((await firing).annotations.summary).toBe('m version 1 cannot be loaded');
     broken = 0;
     expect((await resolved).state).toBe('resolved');
+  });
+
+  test.each([
+    ['between a scrape and its answer', (path: string) => path === '/metrics', 0],
+    ['between the time of a round and its scrapes', (path: string) => path !== '/metrics', 0],
+    // Evaluations follow rounds by less than this: it is the next round that notices.
+    ['between an evaluation and the next round', (path: string) => path === '/metrics', 100],
+  ])('when the clock is set %s, alerts go on as if it had not been', async (_, isMoment, afterMs) => {
+    let broken = 1;
+    let aheadMs = 0;
+    let jump: (() => void) | undefined;
+    const address = await serve((path, response) => {
+      if (isMoment(path) && jump !== undefined) {
+        if (afterMs === 0) jump();
+        else setTimeout(jump, afterMs);
+        jump = undefined;
+      }
+      if (path !== '/metrics') return response.end(listed(address, 'worker-1'));
+      return response.end(
+        `inference_repository_models{model="m",version="1",state="UNAVAILABLE"} ${broken}\nprocess_uptime_seconds ${Date.now() / 1000 - START}\n`,
+      );
+    });
+    await using evaluator = createEvaluator(
+      {
+        plan,
+        log: LOG,
+        archives: undefined,
+        clock: { wallMs: () => Date.now() + aheadMs, monotonicMs: () => performance.now() },
+      },
+      { discoveryUrls: [`http://${address}/metrics/targets`], tokens: {} },
+    );
+    const [first] = await Promise.all([
+      change(evaluator, 'VitrineModelNotLoaded', 'firing'),
+      // No gateway is listed here.
+      change(evaluator, 'VitrineTargetAbsent', 'firing'),
+    ]);
+    const firingAtMs = performance.now();
+    const changes: string[] = [];
+    evaluator.engine.onChange(({ name }, { kind }) => changes.push(`${name} ${kind}`));
+    for (const toMs of [3_600_000, 0]) {
+      const done = Promise.withResolvers<void>();
+      jump = () => {
+        aheadMs = toMs;
+        done.resolve();
+      };
+      await done.promise;
+      // More than the longest hold of what looks for absence.
+      const enough = evaluator.engine.stats().evaluations + 9;
+      while (evaluator.engine.stats().evaluations < enough) await nextTurn();
+      const now = evaluator.engine.alert(first.fingerprint);
+      const since = (now?.firingSinceMs ?? 0) - (first.firingSinceMs ?? 0);
+      // As long ago as before, by the clock as it is now.
+      expect(Math.abs(since - toMs)).toBeLessThan(1000);
+    }
+    expect(changes).toEqual([]);
+    expect(evaluator.stats().clockJumps).toBe(2);
+    broken = 0;
+    const { firingSinceMs, resolvedAtMs } = await change(evaluator, 'VitrineModelNotLoaded', 'resolved');
+    const firedMs = (resolvedAtMs ?? 0) - (firingSinceMs ?? 0);
+    expect(firedMs).toBeLessThan(performance.now() - firingAtMs + 1000);
+    expect(firedMs).toBeGreaterThan(0);
   });
 
   const record = (startMs: number, slow: boolean, index: number): QueryRecord => ({

@@ -64,17 +64,32 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
     timeScale: plan.timeScale,
     seriesLimit: SERIES_LIMIT,
   });
-  const engine = new AlertEngine(plan, log, clock.wallMs);
-  const nowMs = clock.wallMs();
+  const engine = new AlertEngine(plan, log, () => nowMs());
+  const startedMs = clock.wallMs();
   if (archives !== undefined) {
-    archives.samples.restore(samples, nowMs);
+    archives.samples.restore(samples, startedMs);
     const { active, resolved, events } = archives.alerts.load();
-    engine.restore(active, resolved, events, nowMs);
+    engine.restore(active, resolved, events, startedMs);
     engine.onChange((instance, event) => archives.alerts.note(instance, event));
   }
+  const jumped = createJumpDetector(clock);
+  let clockJumps = 0;
+  /** The wall clock, by which samples and alerts stand whenever it was read: it is read nowhere else. */
+  const nowMs = (): number => {
+    const deltaMs = jumped();
+    const wallMs = clock.wallMs();
+    if (deltaMs === 0) return wallMs;
+    clockJumps += 1;
+    samples.shift(deltaMs);
+    engine.shift(deltaMs);
+    archives?.samples.shift(deltaMs);
+    log.warn('the clock was set; samples and alerts moved with it', { seconds: Math.round(deltaMs / 1000) });
+    return wallMs;
+  };
+
   const scrapeIntervalMs = plan.scrapeIntervalS * 1000;
   const scraper = createScraper(
-    { store: samples, log, nowMs: clock.wallMs },
+    { store: samples, log, nowMs },
     {
       timeoutMs: Math.min(
         Math.max(scrapeIntervalMs * SCRAPE_TIMEOUT_SHARE, SCRAPE_TIMEOUT_MIN_MS),
@@ -86,23 +101,13 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
   );
   scraper.setDiscoveryUrls(options.discoveryUrls);
 
-  const jumped = createJumpDetector(clock);
-  let clockJumps = 0;
-  /** @returns whether the clock was set */
-  const followClock = (): boolean => {
-    const deltaMs = jumped();
-    if (deltaMs === 0) return false;
-    clockJumps += 1;
-    samples.shift(deltaMs);
-    engine.shift(deltaMs);
-    archives?.samples.shift(deltaMs);
-    log.warn('the clock was set; samples and alerts moved with it', { seconds: Math.round(deltaMs / 1000) });
-    return true;
-  };
-
   let lastEvaluationMs = 0;
+  let judgedJumps = 0;
   const evaluate = (dueMs: number): void => {
-    const timeMs = followClock() ? clock.wallMs() : dueMs;
+    const wallMs = nowMs();
+    // What was due by the clock before it was set, is due no more; whoever noticed it.
+    const timeMs = clockJumps === judgedJumps ? dueMs : wallMs;
+    judgedJumps = clockJumps;
     const startedMs = clock.monotonicMs();
     engine.evaluate(samples, timeMs);
     lastEvaluationMs = clock.monotonicMs() - startedMs;
@@ -111,7 +116,6 @@ export function createEvaluator(deps: EvaluatorDeps, options: EvaluatorOptions):
   /** Rounds under way: more than one only while a target is slow, and each ends with its timeouts. */
   const rounds = new Set<Promise<void>>();
   const scrape = (): void => {
-    followClock();
     const round = scraper.scrape().then(() => {
       archives?.samples.save(samples);
       rounds.delete(round);

@@ -9,6 +9,7 @@ import { observeEvaluator } from './evaluator_metrics.ts';
 import { attachEvidence } from './evidence_attacher.ts';
 import { loadPlan, type PlanOptions } from './load_plan.ts';
 import { ARCHIVE_LIMIT_BYTES, createSampleArchive } from './sample_archive.ts';
+import type { Clock } from './ticker.ts';
 
 export interface AlertOptions extends PlanOptions {
   /** The evaluator's own database. */
@@ -21,23 +22,25 @@ export interface AlertOptions extends PlanOptions {
 
 /** @throws StartupError when the time scale leaves too few scrapes in a window */
 export function openEvaluator(
-  deps: { readonly telemetry: Telemetry; readonly store: TraceStoreClient },
+  deps: { readonly telemetry: Telemetry; readonly store: TraceStoreClient; readonly clock: Clock },
   options: AlertOptions & {
     readonly consoleToken: string;
     /** Where people open this console. */
     readonly consoleUrl: () => string;
   },
 ): Evaluator {
+  const { clock } = deps;
   const { log } = deps.telemetry;
   const plan = loadPlan(options, log);
   const database = openEvaluatorDatabase(
     { path: options.databasePath, onNotice: (notice) => log.warn(notice) },
-    Date.now(),
+    clock.wallMs(),
   );
   const evaluator = createEvaluator(
     {
       plan,
       log,
+      clock,
       archives: database && {
         samples: createSampleArchive(database, {
           timeScale: plan.timeScale,
@@ -59,7 +62,7 @@ export function openEvaluator(
   const evidence = attachEvidence({
     engine: evaluator.engine,
     log,
-    nowMs: Date.now,
+    nowMs: clock.wallMs,
     sources: (atMs) => ({
       ledgers: (query) => deps.store.ledgers(query),
       moment: { source: evaluator.samples, timeMs: atMs, lookbackMs: plan.lookbackS * 1000 },

@@ -154,18 +154,20 @@ export function createScraper(
 
   const scrapeOne = async ({ job, instance, url }: ScrapeTarget): Promise<void> => {
     const target: Target = { job, instance };
-    const startMs = nowMs();
+    const startMs = performance.now();
+    /** When it was begun, by the clock as it is now: it may have been set since. */
+    const begunMs = (): number => nowMs() - Math.round(performance.now() - startMs);
     counts.scrapes += 1;
     open.add(keyOf(target));
     try {
       const accept = 'application/openmetrics-text;version=1.0.0,text/plain;q=0.5';
       const text = await ask(url, accept, options.tokens[job]);
-      store.record(target, parseExposition(text, DEFAULT_PARSE_LIMITS), startMs);
+      store.record(target, parseExposition(text, DEFAULT_PARSE_LIMITS), begunMs());
     } catch (error) {
       if (closed.signal.aborted) return;
       counts.failures += 1;
       log.debug('a scrape failed', { job, instance, error });
-      store.recordFailure(target, startMs);
+      store.recordFailure(target, begunMs());
     } finally {
       open.delete(keyOf(target));
     }

@@ -7,7 +7,7 @@ import { createReceiver } from '../../lifecycle/outgoing_webhook.ts';
 import type { Telemetry } from '../../telemetry/telemetry.ts';
 import type { Evaluator } from '../evaluator/evaluator.ts';
 import { fingerprintOf } from '../evaluator/fingerprint.ts';
-import { SYSTEM_CLOCK } from '../evaluator/ticker.ts';
+import type { Clock } from '../evaluator/ticker.ts';
 import { alertmanagerBody } from './alertmanager_body.ts';
 import { createDeadMan } from './dead_man.ts';
 import { type GroupMessage, groupLabelsOf } from './message.ts';
@@ -76,12 +76,20 @@ function testAlert(nowMs: number, by: string): AlertInstance {
 
 /** The evaluator has to be restored; what it tells from now on is taken. */
 export function openNotifier(
-  { evaluator, telemetry }: { readonly evaluator: Evaluator; readonly telemetry: Telemetry },
+  {
+    evaluator,
+    telemetry,
+    clock,
+  }: {
+    readonly evaluator: Evaluator;
+    readonly telemetry: Telemetry;
+    /** The evaluator's. */
+    readonly clock: Clock;
+  },
   options: NotifierOptions,
 ): OpenedNotifier {
   const { engine, plan } = evaluator;
   const { log } = telemetry;
-  const clock = SYSTEM_CLOCK;
   const ms = (seconds: number): number => (seconds * 1000) / plan.timeScale;
   const toBody = (message: GroupMessage): string =>
     (options.webhookFormat === 'slack' ? slackBody : alertmanagerBody)(message, options.consoleUrl());
