@@ -5,6 +5,7 @@
  * Form: `2;t=<total>;s=<stage>,<stage>,...;v=<version>;w=<instance>;d=<loop delay>;b=<batch rows>`: one
  * duration per stage in the order of WORKER_STAGES, empty where a stage did not happen. Whole nanoseconds.
  */
+import { HeaderText } from './header_text.ts';
 import { WORKER_STAGES } from './stages.ts';
 
 export interface WorkerReport {
@@ -22,16 +23,17 @@ export interface WorkerReport {
   readonly batchRows: number;
 }
 
-const FORMAT_VERSION = '2';
-const START = `${FORMAT_VERSION};t=`;
+const START = '2;t=';
 /** Of `;s=`, and each field like it. */
 const FIELD_CHARS = 3;
 /** Longer than any report we write; what is longer is not ours. */
 const REPORT_LIMIT_CHARS = 1024;
 const UNSAFE = /[^A-Za-z0-9._:-]/g;
 
-function ns(ms: number): string {
-  return ms < 0 ? '' : `${Math.round(ms * 1e6)}`;
+const text = new HeaderText();
+
+function addNs(ms: number): void {
+  if (ms >= 0) text.whole(Math.round(ms * 1e6));
 }
 
 /** The last name that was made safe: a process has one, and every answer carries it. */
@@ -44,15 +46,22 @@ function safe(name: string): string {
 
 /** The header's value. Version and worker lose characters that a header field could misread. */
 export function formatWorkerReport(report: WorkerReport): string {
-  let stages = '';
+  text.begin();
+  text.text(START);
+  addNs(report.totalMs);
   for (let index = 0; index < WORKER_STAGES.length; index += 1) {
-    if (index > 0) stages += ',';
-    stages += ns(report.stagesMs[index] ?? -1);
+    text.text(index === 0 ? ';s=' : ',');
+    addNs(report.stagesMs[index] ?? -1);
   }
-  return (
-    `${FORMAT_VERSION};t=${ns(report.totalMs)};s=${stages};v=${report.version.replace(UNSAFE, '')}` +
-    `;w=${safe(report.worker)};d=${ns(report.eventLoopDelayMs)};b=${report.batchRows}`
-  );
+  text.text(';v=');
+  text.text(report.version.replace(UNSAFE, ''));
+  text.text(';w=');
+  text.text(safe(report.worker));
+  text.text(';d=');
+  addNs(report.eventLoopDelayMs);
+  text.text(';b=');
+  text.whole(report.batchRows);
+  return text.toString();
 }
 
 const DIGIT_0 = 0x30;

@@ -4,8 +4,8 @@
  * so they cannot disagree.
  */
 import { type Context, context as contextApi } from '@opentelemetry/api';
-import { formatThousandths } from '../contract/decimal.ts';
 import type { ErrorCode, VitrineError } from '../contract/errors.ts';
+import { HeaderText } from '../contract/header_text.ts';
 import { HOLD, TRACEPARENT, TRACESTATE } from '../contract/headers.ts';
 import { type Outcome, outcomeOf } from '../contract/outcomes.ts';
 import { STAGES, WORKER_STAGES } from '../contract/stages.ts';
@@ -77,6 +77,8 @@ const RESPOND = STAGE_INDEX.respond;
 const FIRST_WORKER_STAGE = STAGE_INDEX[WORKER_STAGES[0]];
 /** What stands before a stage's milliseconds in `Server-Timing`. */
 const TIMING_PREFIX = STAGES.map((stage) => `${stage};dur=`);
+/** Of the query that is being answered. */
+const timing = new HeaderText();
 /** Attempts written into one record; the gateway makes two. */
 const ATTEMPT_LIMIT = 8;
 
@@ -276,20 +278,26 @@ export class GatewayQuery implements ChildHolder, Closed {
   serverTiming(): string {
     const { ledger } = this;
     this.#settleFailure();
-    let text = '';
+    timing.begin();
     let sum = 0;
     for (let index = 0; index < STAGES.length; index += 1) {
       if (!ledger.has(index) || index === RESPOND) continue;
       const us = Math.round((ledger.stagesMs[index] as number) * 1000);
       sum += us;
-      text += `${TIMING_PREFIX[index]}${formatThousandths(us)}, `;
+      timing.text(TIMING_PREFIX[index] as string);
+      timing.thousandths(us);
+      timing.text(', ');
     }
     const rest = Math.round((ledger.cursorMs - ledger.startMs) * 1000) - sum;
     if (rest > 0) {
       sum += rest;
-      text += `unattributed;dur=${formatThousandths(rest)}, `;
+      timing.text('unattributed;dur=');
+      timing.thousandths(rest);
+      timing.text(', ');
     }
-    return `${text}total;dur=${formatThousandths(sum)}`;
+    timing.text('total;dur=');
+    timing.thousandths(sum);
+    return timing.toString();
   }
 
   /** The one finalizer. Further calls do nothing. What it found is written and counted by settle(), a moment later. */
