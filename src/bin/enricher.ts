@@ -15,7 +15,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 };
 const telemetry = await startTelemetry({
   serviceName: SERVICE_ENRICHER,
-  instanceId: 'enricher-0',
+  instanceId: config.telemetry.instanceId || 'enricher-0',
   version,
   config: config.telemetry,
   // It records no queries.

@@ -1,8 +1,10 @@
 /** Composition of one gateway process. */
+import { Resolver } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
 import { readOtelConfig } from '../config/otel.ts';
 import { SERVICE_GATEWAY } from '../contract/attributes.ts';
 import type { Peer } from '../contract/messages.ts';
+import { followDnsWorkers } from '../gateway/dns_workers.ts';
 import { createGateway } from '../gateway/gateway.ts';
 import { peerScrapeTargets, staticTargets, targetScrapes, workerTargets } from '../gateway/peers.ts';
 import { createWorkerNetwork, type WorkerNetwork } from '../gateway/worker_network.ts';
@@ -14,14 +16,17 @@ import { stallOnFault } from '../lifecycle/stall.ts';
 import { startTelemetry } from '../telemetry/telemetry.ts';
 import { configOrExit } from './config_or_exit.ts';
 
+/** Longest wait for DNS, with one repeat: the list as it was does until then. */
+const DNS_TIMEOUT_MS = 2000;
+
 const config = configOrExit();
-const { index } = config.gateway;
+const { index, workersDns } = config.gateway;
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
 };
 const telemetry = await startTelemetry({
   serviceName: SERVICE_GATEWAY,
-  instanceId: `gateway-${index}`,
+  instanceId: config.telemetry.instanceId || `gateway-${index}`,
   version,
   config: config.telemetry,
   otel: readOtelConfig(),
@@ -68,9 +73,30 @@ await runService({
       ports: { http: gateway.httpPort, metrics: gateway.metricsPort },
     };
     let targets = staticTargets(config.gateway.workers);
-    const configured = targets.length > 0;
+    const configured = targets.length > 0 || workersDns !== '';
     gateway.setWorkers(targets);
     gateway.setScrapeTargets([...peerScrapeTargets([self]), ...targetScrapes(targets)]);
+    if (workersDns !== '') {
+      const lookups = telemetry.metrics.counter('vitrine_gateway_dns_lookups_total');
+      const counts = { ok: lookups.series({ outcome: 'ok' }), failed: lookups.series({ outcome: 'failed' }) };
+      opened.use(
+        await followDnsWorkers(
+          {
+            resolver: new Resolver({ timeout: DNS_TIMEOUT_MS, tries: 2 }),
+            log: telemetry.log,
+            nowMs: () => performance.now(),
+            isReady: (target) => gateway.isReady(target),
+            onLookup: (outcome) => counts[outcome].add(1),
+            onTargets: (listed) => {
+              targets = [...listed];
+              gateway.setWorkers(targets);
+              gateway.setScrapeTargets([...peerScrapeTargets([self]), ...targetScrapes(targets)]);
+            },
+          },
+          { name: workersDns, intervalMs: config.gateway.workersDnsIntervalMs },
+        ),
+      );
+    }
     onPeers((peers) => {
       const others = peers.filter((peer) => peer.name !== self.name || peer.index !== index);
       gateway.setScrapeTargets([

@@ -91,7 +91,8 @@ export function processList(config: Config, options: ProcessListOptions): readon
       ]
     : [];
 
-  const workers = gateway.workers.length > 0 ? 0 : worker.count;
+  const areElsewhere = gateway.workers.length > 0 || gateway.workersDns !== '';
+  const workers = areElsewhere ? 0 : worker.count;
   const workerSpecs = Array.from({ length: workers }, (_, position): ProcessSpec => {
     const index = position + 1;
     return {
@@ -107,7 +108,7 @@ export function processList(config: Config, options: ProcessListOptions): readon
           modulePath: entry('worker'),
           env: environment(portsOf, {
             lifecycle: { restarts },
-            worker: { index, basePort: port === undefined ? worker.basePort : port - index },
+            worker: { index, httpPort: 0, basePort: port === undefined ? worker.basePort : port - index },
           }),
         };
       },

@@ -16,7 +16,7 @@ import { createWorkerService } from '../worker/worker_service.ts';
 import { configOrExit } from './config_or_exit.ts';
 
 const config = configOrExit();
-const { index, basePort } = config.worker;
+const { index, basePort, httpPort } = config.worker;
 // Before the first inference thread: native code reads the environment of the process.
 applyRuntimeEnvironment(process.env);
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -24,7 +24,7 @@ const { version } = JSON.parse(readFileSync(new URL('../../package.json', import
 };
 const telemetry = await startTelemetry({
   serviceName: SERVICE_WORKER,
-  instanceId: `worker-${index}`,
+  instanceId: config.telemetry.instanceId || `worker-${index}`,
   version,
   config: config.telemetry,
   otel: readOtelConfig(),
@@ -66,7 +66,7 @@ await runService({
           ...config.worker,
           ...config.access,
           version,
-          port: basePort === 0 ? 0 : basePort + index,
+          port: httpPort !== 0 || basePort === 0 ? httpPort : basePort + index,
           defaultTimeoutMs: config.gateway.defaultTimeoutMs,
         },
       ),

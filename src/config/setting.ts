@@ -77,6 +77,28 @@ export function secretUrl(description: string): Setting<string> {
   return { ...base, secret: true };
 }
 
+/** An SRV name, `_service._tcp.name`, or `host:port`. */
+export function dnsName(description: string): Setting<string> {
+  const form =
+    /^(?:_[a-z0-9-]{1,62}\._tcp\.[a-z0-9][a-z0-9.-]{0,200}|[a-z0-9][a-z0-9.-]{0,200}:[1-9]\d{0,4})$/i;
+  return define(
+    '',
+    description,
+    'a name such as _http._tcp.workers.example or workers.example:8101',
+    (value) => (value === '' || form.test(value) ? value : undefined),
+  );
+}
+
+/** Becomes a label of metrics and a resource attribute. */
+export function instanceId(description: string): Setting<string> {
+  return define(
+    '',
+    description,
+    'a name such as worker-1, of at most 128 letters, digits, ".", "_" and "-"',
+    (value) => (/^[A-Za-z0-9._-]{0,128}$/.test(value) ? value : undefined),
+  );
+}
+
 /** Base address of another service, with a path where it lies behind one; no credentials, query or slash at the end. */
 export function baseUrl(fallback: string, description: string): Setting<string> {
   return define(

@@ -6,7 +6,9 @@ import { availableParallelism } from 'node:os';
 import {
   baseUrl,
   choice,
+  dnsName,
   flag,
+  instanceId,
   integer,
   list,
   ratio,
@@ -46,6 +48,10 @@ export const SETTINGS = {
       isHttpUrl,
       'Addresses of the workers. Empty: those that the supervisor starts.',
     ),
+    workersDns: dnsName(
+      'Where DNS lists the workers, asked again and again: an SRV name such as _http._tcp.vitrine-worker.vitrine.svc.cluster.local, whose targets name them, or host:port, where each address is one. Empty: VITRINE_GATEWAY_WORKERS.',
+    ),
+    workersDnsIntervalMs: integer(5000, 100, 600_000, 'How often DNS is asked, in milliseconds.'),
     bodyLimitBytes: integer(16 * MIB, 1024, 1024 * MIB, 'Largest body of one query; beyond it 413.'),
     answerLimitBytes: integer(64 * MIB, 1024, 1024 * MIB, 'Largest answer of a worker; beyond it 502.'),
     bodiesInFlightLimitBytes: integer(
@@ -92,6 +98,12 @@ export const SETTINGS = {
     index: integer(1, 1, 256, 'Which of the workers this is, from 1; set by the supervisor.'),
     host: text('127.0.0.1', 'Address to listen on. Beyond loopback, VITRINE_WORKER_SECRET is required.'),
     basePort: integer(8100, 0, 65_279, 'Worker i listens on this port + i. 0 takes a free one.'),
+    httpPort: integer(
+      0,
+      0,
+      65_535,
+      'Port of a worker that has an address of its own, as in a container: the same for each. 0: by VITRINE_WORKER_BASE_PORT.',
+    ),
     secret: secret('Shared secret of gateway and workers, sent with every call. Required beyond loopback.'),
     modelRepository: text('models', 'Folder of models: <name>/<version>/model.onnx.'),
     queueRequestsLimit: integer(1024, 1, 65_536, 'Most queries queued per model; beyond it 503.'),
@@ -253,6 +265,9 @@ export const SETTINGS = {
     ),
   },
   telemetry: {
+    instanceId: instanceId(
+      'service.instance.id, of a process that is the only one of its kind in its container. Empty: by kind and index, such as worker-1.',
+    ),
     enabled: flag(
       true,
       'Off: no records, no spans, no trace headers, no metrics. For measuring what telemetry costs.',

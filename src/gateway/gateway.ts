@@ -33,6 +33,8 @@ export interface Gateway extends AsyncDisposable {
   readonly metricsPort: number;
   /** Replaces the list of workers. */
   setWorkers(targets: readonly WorkerTarget[]): void;
+  /** Whether this worker serves, as far as the gateway knows. */
+  isReady(target: WorkerTarget): boolean;
   /** Replaces what /metrics/targets lists. */
   setScrapeTargets(targets: readonly ScrapeTarget[]): void;
   /** Takes no new connections and finishes what comes on those that it has; what is left after graceMs is cut. */
@@ -117,6 +119,8 @@ export async function createGateway(deps: GatewayDeps, options: GatewayOptions):
     httpPort: http.port,
     metricsPort: scraped.port,
     setWorkers: (targets) => discovery.setTargets(targets),
+    isReady: ({ name, url }) =>
+      discovery.links.some((link) => link.name === name && link.url === url && link.ready),
     setScrapeTargets: (targets) => {
       scrapeTargets = targets;
     },

@@ -314,6 +314,15 @@ export const CATALOG = {
     place: 'gateway',
     otelName: 'vitrine.gateway.worker.ready',
   },
+  vitrine_gateway_dns_lookups_total: {
+    type: 'counter',
+    unit: '{lookup}',
+    description:
+      'Questions to DNS for the list of workers: ok or failed. After a failure the list stays as it was.',
+    attributes: ['outcome'],
+    place: 'gateway',
+    otelName: 'vitrine.gateway.dns.lookups',
+  },
   vitrine_gateway_admitted_requests: {
     type: 'gauge',
     unit: '{request}',
