@@ -64,7 +64,8 @@ function status({ objective, windowsS, periodS }: PlannedObjective, moment: Mome
   const burn = windowsS.map((windowS) => {
     const part = increaseOf(moment, bad, windowS, []).get('')?.value;
     const whole = increaseOf(moment, total, windowS, []).get('')?.value;
-    const rate = part === undefined || whole === undefined || whole === 0 ? undefined : part / whole / budget;
+    // Traffic of which nothing was ever bad burns nothing.
+    const rate = whole === undefined || whole === 0 ? undefined : (part ?? 0) / whole / budget;
     return { windowS, rate };
   });
   const fromMs = Math.max(timeMs - periodS * 1000, firstSampleMs(total, source, timeMs - periodS * 1000));

@@ -39,6 +39,17 @@ export function alertTimes(alert, nowMs) {
     : `pending for ${roughly(nowMs - sinceMs)}`;
 }
 
+/**
+ * Evidence without its line that names the slowest trace by its address: the page has links.
+ * @param {string} text
+ */
+export function evidenceText(text) {
+  return text
+    .split('\n')
+    .filter((line) => !line.startsWith('Slowest: '))
+    .join('\n');
+}
+
 /** The labels that tell where. @param {AlertTimes} alert @returns {[string, string][]} */
 export function placeLabels(alert) {
   return Object.entries(alert.labels).filter(([label]) => !LABELS_LEFT_OUT.has(label));
@@ -54,12 +65,19 @@ export function matcherText(alert) {
     .join(', ');
 }
 
-/** A share as a percentage that shows what matters near 1: `99.95 %`. @param {number | null | undefined} ratio */
+/** A share as a percentage that shows what matters near 1: `99.95 %`. @param {number} ratio */
 export function percentText(ratio) {
-  if (ratio === null || ratio === undefined || !Number.isFinite(ratio)) return 'no traffic';
   const percent = ratio * 100;
   const digits = percent > 99 && percent < 100 ? 3 : 1;
   return `${Number(percent.toFixed(digits))} %`.replace('-', '−');
+}
+
+/** What is left of a budget, or how much more than all of it is gone. @param {number | null | undefined} left */
+export function budgetText(left) {
+  if (left === null || left === undefined || !Number.isFinite(left)) return 'No queries yet';
+  return left > 0
+    ? `${percentText(left)} of the budget left`
+    : `${Number((1 - left).toPrecision(3))}× the budget used`;
 }
 
 /** A window as rules name it: `5 min`, `6 h`, `3 days`. @param {number} seconds */
@@ -70,15 +88,17 @@ export function windowText(seconds) {
 }
 
 /**
- * The corners of the budget's line, in a box of that size; full budget is at the top, and below 0 at the bottom.
+ * The corners of the budget's line, from side to side of a box of that size; full budget is at the top, and below 0 at
+ * the bottom.
  * @param {readonly {readonly atMs: number, readonly budgetLeft: number}[]} history
- * @param {{readonly width: number, readonly height: number, readonly endMs: number, readonly windowS: number}} box
+ * @param {{readonly width: number, readonly height: number}} box
  */
-export function budgetLine(history, { width, height, endMs, windowS }) {
-  const startMs = endMs - windowS * 1000;
+export function budgetLine(history, { width, height }) {
+  const startMs = history[0]?.atMs ?? 0;
+  const lastsMs = Math.max(1, (history.at(-1)?.atMs ?? 0) - startMs);
   return history
     .map(({ atMs, budgetLeft }) => {
-      const x = Math.min(1, Math.max(0, (atMs - startMs) / (windowS * 1000))) * width;
+      const x = ((atMs - startMs) / lastsMs) * width;
       const y = (1 - Math.min(1, Math.max(0, budgetLeft))) * height;
       return `${x.toFixed(1)},${y.toFixed(1)}`;
     })

@@ -1,5 +1,14 @@
 import { expect, test } from 'vitest';
-import { alertTimes, budgetLine, matcherText, percentText, sortAlerts, windowText } from './alerts_text.js';
+import {
+  alertTimes,
+  budgetLine,
+  budgetText,
+  evidenceText,
+  matcherText,
+  percentText,
+  sortAlerts,
+  windowText,
+} from './alerts_text.js';
 
 const NOW_MS = Date.UTC(2026, 0, 2, 3);
 const alert = (name: string, state: string, minutesAgo: number, severity = 'page') => ({
@@ -40,13 +49,21 @@ test('a matcher of one alert quotes what the console would read otherwise', () =
   expect(matcherText(alert('Slow', 'firing', 1))).toBe('name=Slow, worker=worker-1, note="a, \\"b\\""');
 });
 
+test('evidence leaves out what the page has as links', () => {
+  expect(evidenceText('compute takes 2 s.\nWhere: a.\nSlowest: 2 s, http://c/trace/1')).toBe(
+    'compute takes 2 s.\nWhere: a.',
+  );
+});
+
 test('figures', () => {
-  expect([0.9995, 0.5, 1, -0.25, undefined].map(percentText)).toEqual([
-    '99.95 %',
-    '50 %',
-    '100 %',
-    '−25 %',
-    'no traffic',
+  expect([0.9995, 0.5, 1, -0.25].map(percentText)).toEqual(['99.95 %', '50 %', '100 %', '−25 %']);
+  expect([0.69, 0.9998, 0, -0.25, -29.969, undefined].map(budgetText)).toEqual([
+    '69 % of the budget left',
+    '99.98 % of the budget left',
+    '1× the budget used',
+    '1.25× the budget used',
+    '31× the budget used',
+    'No queries yet',
   ]);
   expect([300, 21_600, 86_400, 259_200, 2.5].map(windowText)).toEqual([
     '5 min',
@@ -58,11 +75,12 @@ test('figures', () => {
 });
 
 test('the line of the budget stays in its box', () => {
-  const box = { width: 100, height: 50, endMs: 10_000, windowS: 10 };
+  const box = { width: 100, height: 50 };
   const history = [
-    { atMs: 0, budgetLeft: 1 },
-    { atMs: 5000, budgetLeft: 0.5 },
-    { atMs: 10_000, budgetLeft: -3 },
+    { atMs: 20_000, budgetLeft: 1 },
+    { atMs: 25_000, budgetLeft: 0.5 },
+    { atMs: 30_000, budgetLeft: -3 },
   ];
   expect(budgetLine(history, box)).toBe('0.0,0.0 50.0,25.0 100.0,50.0');
+  expect(budgetLine([], box)).toBe('');
 });

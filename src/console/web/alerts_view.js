@@ -1,10 +1,10 @@
 /** The alerts: what fires first, each with its evidence, its timeline, and what can be said of it. */
-import { alertTimes, matcherText, placeLabels, sortAlerts } from './alerts_text.js';
+import { alertTimes, evidenceText, matcherText, placeLabels, sortAlerts } from './alerts_text.js';
 import { consoleJson, consolePost } from './api.js';
-import { announce, fill, h } from './dom.js';
+import { announce, fill, h, update } from './dom.js';
 import { repeat } from './repeat.js';
 import { silenceForm, silenceList, whoAmI } from './silences.js';
-import { clean, cleanLines, clockText, dateText, linkOf } from './text.js';
+import { clean, cleanLines, clockText, dateText, durationText, linkOf } from './text.js';
 
 const POLL_MS = 5000;
 /** Always fires, as a dead man's switch: nothing for people. */
@@ -28,14 +28,24 @@ function evidencePart(evidence) {
     'div',
     { class: 'evidence' },
     h('h3', {}, 'Evidence'),
-    h('p', { class: 'evidence-text' }, cleanLines(evidence.text)),
-    ...evidence.traces.map((/** @type {any} */ trace) =>
+    h('p', { class: 'lines' }, cleanLines(evidenceText(evidence.text))),
+    evidence.traces.length > 0 && h('h3', {}, 'Slowest traces'),
+    evidence.traces.length > 0 &&
       h(
-        'a',
-        { class: 'id', attrs: { href: `/trace/${encodeURIComponent(trace.traceId)}` } },
-        `${Math.round(trace.totalMs)} ms, ${clean(trace.stage, 40)} ${Math.round(trace.stageMs)} ms on ${clean(trace.worker, 100)}`,
+        'ol',
+        { class: 'slow-traces' },
+        ...evidence.traces.map((/** @type {any} */ trace) => h('li', {}, traceLink(trace))),
       ),
-    ),
+  );
+}
+
+/** @param {any} trace of an alert's evidence */
+function traceLink({ traceId, totalMs, stage, stageMs, worker }) {
+  const where = worker === '' ? '' : `, on ${clean(worker, 100)}`;
+  return h(
+    'a',
+    { attrs: { href: `/trace/${encodeURIComponent(traceId)}` } },
+    `${durationText(totalMs)}: ${durationText(stageMs)} in ${clean(stage, 40)}${where}`,
   );
 }
 
@@ -48,9 +58,9 @@ function timeline(events) {
       h(
         'li',
         {},
-        h('span', { class: 'muted number' }, `${dateText(atMs)} ${clockText(atMs).slice(0, 8)}`),
-        ` ${clean(String(kind).replaceAll('_', ' '))}`,
-        detail === '' ? '' : `: ${clean(detail, 400)}`,
+        h('span', { class: 'muted' }, `${dateText(atMs)} ${clockText(atMs).slice(0, 8)}`),
+        h('strong', {}, clean(String(kind).replaceAll('_', ' '))),
+        h('span', { class: 'lines' }, cleanLines(kind === 'evidence' ? evidenceText(detail) : detail, 2000)),
       ),
     ),
   );
@@ -135,12 +145,12 @@ export function showAlerts(main, signal) {
         const active = shown.filter(({ state }) => state !== 'resolved');
         const ended = shown.filter(({ state }) => state === 'resolved').slice(0, RESOLVED_SHOWN);
         const nowMs = Date.now();
-        fill(
+        update(
           list,
           active.length === 0 && h('p', {}, 'Nothing fires.'),
           ...[...active, ...ended].map((alert) => card(alert, nowMs)),
         );
-        fill(silences, ...silenceList(held.silences, signal, refresh));
+        update(silences, ...silenceList(held.silences, signal, refresh));
       } catch (error) {
         if (signal.aborted) return;
         fill(problem, messageOf(error));
@@ -166,10 +176,10 @@ export function showAlert(main, fingerprint, signal) {
   const form = silenceForm(signal, () => refresh());
   form.element.hidden = true;
   main.append(
-    h('p', {}, h('a', { attrs: { href: '/alerts' } }, 'All alerts')),
+    h('p', { class: 'all-alerts' }, h('a', { attrs: { href: '/alerts' } }, 'All alerts')),
     problem,
     body,
-    acknowledge,
+    h('p', { class: 'alert-actions' }, acknowledge),
     form.element,
   );
   /** @param {unknown} error */
@@ -187,7 +197,7 @@ export function showAlert(main, fingerprint, signal) {
         acknowledge.hidden = alert.state === 'resolved' || Boolean(alert.acknowledged);
         form.element.hidden = alert.state === 'resolved';
         form.suggest(matcherText(alert));
-        fill(
+        update(
           body,
           card(
             alert,
@@ -197,9 +207,13 @@ export function showAlert(main, fingerprint, signal) {
               {},
               h('h3', {}, 'Timeline'),
               timeline(events),
-              typeof promql === 'string' && h('h3', {}, 'As a Prometheus query'),
               typeof promql === 'string' &&
-                h('pre', { attrs: { tabindex: '0' } }, h('code', {}, cleanLines(promql))),
+                h(
+                  'details',
+                  {},
+                  h('summary', {}, 'As a Prometheus query'),
+                  h('pre', { attrs: { tabindex: '0' } }, h('code', {}, cleanLines(promql))),
+                ),
             ),
           ),
         );

@@ -44,6 +44,35 @@ export function fill(parent, ...children) {
   put(parent, ...children);
 }
 
+/**
+ * Changes content into other content and leaves alone what is the same, so that focus and a selection survive.
+ * An element that differs in its own attributes is replaced: whatever listens to data of its own names that data in
+ * an attribute.
+ * @param {Node} parent
+ * @param {...Child} children
+ */
+export function update(parent, ...children) {
+  const wanted = document.createDocumentFragment();
+  for (const child of children) if (child !== undefined && child !== false) wanted.append(child);
+  change(parent, wanted);
+}
+
+/** @param {Node} parent @param {Node} wanted gives up its children */
+function change(parent, wanted) {
+  const before = [...parent.childNodes];
+  const after = [...wanted.childNodes];
+  for (const [index, node] of after.entries()) {
+    const old = before[index];
+    // What somebody opened stays open.
+    if (old instanceof HTMLDetailsElement && node instanceof HTMLDetailsElement) node.open = old.open;
+    if (old === undefined) parent.appendChild(node);
+    else if (old.isEqualNode(node)) continue;
+    else if (old.cloneNode(false).isEqualNode(node.cloneNode(false))) change(old, node);
+    else parent.replaceChild(node, old);
+  }
+  for (const old of before.slice(after.length)) parent.removeChild(old);
+}
+
 /** Changes text only when it differs, so that a selection survives. @param {Element} element @param {string} text */
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

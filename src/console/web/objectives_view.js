@@ -1,46 +1,81 @@
 /** The objectives: what is promised, what is left of the budget, how fast it burns. */
-import { budgetLine, percentText, windowText } from './alerts_text.js';
+import { budgetLine, budgetText, percentText, windowText } from './alerts_text.js';
 import { consoleJson } from './api.js';
-import { fill, h } from './dom.js';
+import { fill, h, update } from './dom.js';
 import { repeat } from './repeat.js';
-import { clean, dateText, durationText } from './text.js';
+import { clean, clockText, dateText } from './text.js';
 
 const POLL_MS = 10_000;
 const CHART = { width: 320, height: 60 };
 const SVG = 'http://www.w3.org/2000/svg';
+const DAY_MS = 86_400_000;
 
-/** @param {any} objective @param {number} nowMs */
-function chart(objective, nowMs) {
-  const svg = document.createElementNS(SVG, 'svg');
-  svg.setAttribute('viewBox', `0 0 ${CHART.width} ${CHART.height}`);
-  svg.setAttribute('class', 'budget-chart');
-  svg.setAttribute('role', 'img');
-  svg.setAttribute(
-    'aria-label',
-    `Budget left over ${windowText(objective.windowS)}: now ${percentText(objective.budgetLeft)}`,
-  );
-  const line = document.createElementNS(SVG, 'polyline');
-  line.setAttribute(
-    'points',
-    budgetLine(objective.history, { ...CHART, endMs: nowMs, windowS: objective.windowS }),
-  );
-  svg.append(line);
-  return svg;
+/** A shape of the chart. @param {'polygon' | 'polyline'} shape @param {string} points */
+function drawn(shape, points) {
+  const element = document.createElementNS(SVG, shape);
+  element.setAttribute('points', points);
+  return element;
 }
 
 /** @param {any} objective */
-function promise(objective) {
-  const target = percentText(objective.target);
-  const model = clean(objective.model, 200);
-  return objective.kind === 'latency'
-    ? `${target} of queries of ${model} within ${durationText(objective.thresholdMs)}`
-    : `${target} of queries of ${model} answered`;
+function chart({ history, budgetLeft, name }) {
+  const { width, height } = CHART;
+  const svg = document.createElementNS(SVG, 'svg');
+  // Room for half of the line's width above and below.
+  svg.setAttribute('viewBox', `0 -2 ${width} ${height + 4}`);
+  svg.setAttribute('preserveAspectRatio', 'none');
+  svg.setAttribute('class', 'budget-chart');
+  svg.setAttribute('role', 'img');
+  svg.setAttribute('aria-label', `Budget of ${clean(name, 200)} over time: now ${budgetText(budgetLeft)}`);
+  const line = budgetLine(history, CHART);
+  svg.append(drawn('polygon', `0,${height} ${line} ${width},${height}`), drawn('polyline', line));
+  return svg;
 }
 
-/** @param {any} objective @param {number} nowMs */
-function card(objective, nowMs) {
-  const { budgetLeft, history, windowS } = objective;
+/** What the chart's sides stand for. @param {readonly {readonly atMs: number}[]} history */
+function chartTimes(history) {
+  const [startMs, endMs] = [history[0]?.atMs ?? 0, history.at(-1)?.atMs ?? 0];
+  /** @param {number} atMs */
+  const text = (atMs) => (endMs - startMs > DAY_MS ? dateText(atMs) : clockText(atMs).slice(0, 8));
+  return h('p', { class: 'chart-times muted' }, h('span', {}, text(startMs)), h('span', {}, text(endMs)));
+}
+
+/** @param {any} objective */
+function promise({ target, model, kind, thresholdMs }) {
+  const share = percentText(target);
+  const limit = thresholdMs < 1000 ? `${thresholdMs} ms` : `${thresholdMs / 1000} s`;
+  return kind === 'latency'
+    ? `${share} of queries of ${clean(model, 200)} within ${limit}`
+    : `${share} of queries of ${clean(model, 200)} answered`;
+}
+
+/** @param {any} objective */
+function burnTable({ burn }) {
+  const rows = burn.map((/** @type {any} */ { windowS, rate }) =>
+    h(
+      'tr',
+      {},
+      h('th', { attrs: { scope: 'row' } }, windowText(windowS)),
+      h(
+        'td',
+        { class: rate > 1 ? 'number bad' : 'number' },
+        typeof rate === 'number' ? `${rate.toFixed(2)}×` : 'no traffic',
+      ),
+    ),
+  );
+  return h(
+    'table',
+    { class: 'burn' },
+    h('caption', { class: 'muted' }, 'Burn: at 1× the budget lasts exactly for the period'),
+    h('tbody', {}, ...rows),
+  );
+}
+
+/** @param {any} objective */
+function card(objective) {
+  const { budgetLeft, good, history, windowS } = objective;
   const isSpent = typeof budgetLeft === 'number' && budgetLeft <= 0;
+  const kept = typeof good === 'number' ? ` · ${percentText(good)} kept it` : '';
   return h(
     'section',
     { class: 'objective' },
@@ -49,38 +84,14 @@ function card(objective, nowMs) {
     h(
       'p',
       {},
-      h('strong', { class: isSpent ? 'bad' : '' }, percentText(budgetLeft)),
-      typeof budgetLeft === 'number' ? ' of the budget left' : '',
-      h('span', { class: 'muted' }, ` · ${windowText(windowS)} · kept by ${percentText(objective.good)}`),
+      h('strong', { class: isSpent ? 'bad' : '' }, budgetText(budgetLeft)),
+      h('span', { class: 'muted' }, ` · over ${windowText(windowS)}${kept}`),
     ),
-    history.length > 1 && chart(objective, nowMs),
+    history.length > 1 && chart(objective),
+    history.length > 1 && chartTimes(history),
     history.length > 1 &&
-      h(
-        'p',
-        { class: 'muted' },
-        `From ${dateText(history[0].atMs)}: full at the top, used up at the bottom.`,
-      ),
-    h(
-      'table',
-      { class: 'burn' },
-      h('caption', { class: 'muted' }, 'Burn: 1 uses the budget up in exactly the period'),
-      h(
-        'tbody',
-        {},
-        ...objective.burn.map((/** @type {any} */ { windowS: s, rate }) =>
-          h(
-            'tr',
-            {},
-            h('th', { attrs: { scope: 'row' } }, windowText(s)),
-            h(
-              'td',
-              { class: rate > 1 ? 'number bad' : 'number' },
-              typeof rate === 'number' ? `${rate.toFixed(2)}×` : 'no traffic',
-            ),
-          ),
-        ),
-      ),
-    ),
+      h('p', { class: 'muted' }, 'The budget over time: full at the top, used up at the bottom.'),
+    typeof budgetLeft === 'number' && burnTable(objective),
   );
 }
 
@@ -98,7 +109,7 @@ export function showObjectives(main, signal) {
       try {
         const { objectives } = await consoleJson('/console/objectives', signal);
         problem.hidden = true;
-        fill(
+        update(
           cards,
           objectives.length === 0 &&
             h(
@@ -106,7 +117,7 @@ export function showObjectives(main, signal) {
               {},
               'There are no objectives. They are written in slo.yaml; the console reads it at its start.',
             ),
-          ...objectives.map((/** @type {any} */ objective) => card(objective, Date.now())),
+          ...objectives.map((/** @type {any} */ objective) => card(objective)),
         );
       } catch (error) {
         if (signal.aborted) return;

@@ -1,7 +1,7 @@
 /** Silences: the list with a button to end each, and the form for a new one. */
 import { consolePost } from './api.js';
 import { announce, fill, h } from './dom.js';
-import { clean, roughly } from './text.js';
+import { clean, countText, roughly } from './text.js';
 
 const NAME_KEY = 'vitrine.name';
 /** @type {readonly [string, number][]} */
@@ -40,7 +40,7 @@ export function silenceList(silences, signal, onChange) {
   if (silences.length === 0) return [h('p', { class: 'muted' }, 'None.')];
   const nowMs = Date.now();
   return silences.map(({ id, matcher, reason, by, endsAtMs }) => {
-    const end = h('button', { attrs: { type: 'button' } }, 'End now');
+    const end = h('button', { attrs: { type: 'button', 'data-silence': id } }, 'End now');
     end.addEventListener('click', async () => {
       end.disabled = true;
       await consolePost(`/console/silences/${id}/end`, { by: whoAmI() }, signal).catch(() => {});
@@ -86,6 +86,7 @@ export function silenceForm(signal, onChange) {
     ...DURATIONS.map(([words, seconds]) => h('option', { attrs: { value: seconds } }, words)),
   );
   const problem = h('p', { class: 'bad', attrs: { role: 'alert' } });
+  const outcome = h('p', { class: 'outcome' });
   const element = h(
     'form',
     { class: 'silence-form' },
@@ -96,10 +97,12 @@ export function silenceForm(signal, onChange) {
     field('silence-by', 'Your name', by),
     h('button', { attrs: { type: 'submit' } }, 'Silence'),
     problem,
+    outcome,
   );
   element.addEventListener('submit', async (event) => {
     event.preventDefault();
     fill(problem);
+    fill(outcome);
     remember(by.value.trim());
     try {
       const body = {
@@ -108,9 +111,14 @@ export function silenceForm(signal, onChange) {
         by: by.value,
         forS: Number(duration.value),
       };
-      await consolePost('/console/silences', body, signal);
+      const { holds } = await consolePost('/console/silences', body, signal);
       reason.value = '';
-      announce('Silenced.');
+      const result =
+        holds.length === 0
+          ? 'Silenced. No alert that is active now has these labels.'
+          : `Silenced: ${countText(holds.length, 'alert')}.`;
+      fill(outcome, result);
+      announce(result);
       onChange();
     } catch (error) {
       if (!signal.aborted) fill(problem, clean(error instanceof Error ? error.message : String(error)));
