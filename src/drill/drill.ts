@@ -59,6 +59,8 @@ export interface DrillContext {
   haveFired(): Promise<boolean>;
   /** Polls until `done` says so. @returns false when the limit or the signal came first */
   until(what: string, limitMs: number, done: () => Promise<boolean>): Promise<boolean>;
+  /** A line of the timeline: what was looked at, and found to be right. */
+  checked(what: string): void;
   /** Aborted when the drill is stopped. */
   readonly signal: AbortSignal;
 }
@@ -83,6 +85,10 @@ export interface Drill {
   readonly prepare?: (context: DrillContext) => Promise<void>;
   /** Resolves when the fault is in force. @throws Error when it could not be injected; then nothing is */
   readonly inject: (context: DrillContext) => Promise<Injected>;
+  /** Looks closer while the alerts fire. @throws Error when something is not as it should be */
+  readonly whileFiring?: (context: DrillContext) => Promise<void>;
+  /** Looks whether all is well again, when the alerts have cleared. @throws Error when it is not */
+  readonly afterwards?: (context: DrillContext) => Promise<void>;
   /** One line for people: what is over when the fault is lifted. */
   readonly lifted: string;
   /**

@@ -3,9 +3,13 @@
  * the alerts' own catalogue too; a test holds both together.
  */
 import type { Drill } from './drill.ts';
+import { CLOCK_JUMP } from './drills/clock_jump.ts';
+import { COLLECTOR_DOWN } from './drills/collector_down.ts';
+import { CONSOLE_DISK_FULL } from './drills/console_disk_full.ts';
 import { CUT_NETWORK } from './drills/cut_network.ts';
 import { ERRORS } from './drills/errors.ts';
 import { HANG } from './drills/hang.ts';
+import { MEMORY_GROWTH } from './drills/memory_growth.ts';
 import { SLOW_COMPUTE } from './drills/slow_compute.ts';
 import { SLOW_NETWORK } from './drills/slow_network.ts';
 import { SLOW_PREPROCESS } from './drills/slow_preprocess.ts';
@@ -21,4 +25,8 @@ export const DRILLS: readonly Drill[] = [
   CUT_NETWORK,
   WORKER_CRASH,
   HANG,
+  MEMORY_GROWTH,
+  COLLECTOR_DOWN,
+  CONSOLE_DISK_FULL,
+  CLOCK_JUMP,
 ];

@@ -12,6 +12,8 @@ export interface FaultBody {
   readonly delayMs?: number;
   readonly error?: boolean;
   readonly crash?: boolean;
+  readonly bytes?: number;
+  readonly jumpMs?: number;
 }
 
 /** What the supervisor of a process bears with; see lifecycle/fault_socket.ts. */
@@ -39,7 +41,7 @@ export interface FaultDoors {
 /** A fault that nobody renews is gone after so long. */
 const LEASE_MS = 5000;
 const CALL_TIMEOUT_MS = 2000;
-const SOCKET_NAME = /^((?:gateway|worker)-\d+)\.sock$/;
+const SOCKET_NAME = /^((?:gateway|worker|console)-\d+)\.sock$/;
 
 async function call(socketPath: string, method: string, path: string, body?: unknown): Promise<string> {
   const sent = request({ socketPath, method, path, timeout: CALL_TIMEOUT_MS });

@@ -8,15 +8,17 @@ const RENEW_MS = 1000;
 
 /**
  * Holds a fault up until it is disposed: renews its lease again and again.
+ * @param fault asked at each renewal
  * @throws Error when one of the processes does not take it; then none has it
  */
 export async function holdFault(
   doors: FaultDoors,
   processes: readonly string[],
   point: FaultPoint,
-  fault: FaultBody,
+  fault: FaultBody | (() => FaultBody),
 ): Promise<Injected> {
-  const setAll = () => Promise.all(processes.map((process) => doors.set(process, point, fault)));
+  const now = typeof fault === 'function' ? fault : () => fault;
+  const setAll = () => Promise.all(processes.map((process) => doors.set(process, point, now())));
   const liftAll = () => Promise.allSettled(processes.map((process) => doors.lift(process, point)));
   try {
     await setAll();

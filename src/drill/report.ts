@@ -8,6 +8,7 @@ export type DrillStepKind =
   | 'pending'
   | 'firing'
   | 'evidence'
+  | 'checked'
   | 'lifted'
   | 'cleared'
   | 'missing';
@@ -53,6 +54,7 @@ const STEP_TEXT: Readonly<Record<DrillStepKind, string>> = {
   pending: 'pending',
   firing: 'firing',
   evidence: 'evidence',
+  checked: 'checked',
   lifted: 'lifted',
   cleared: 'cleared',
   missing: 'MISSING',

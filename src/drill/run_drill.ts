@@ -6,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { AlertInstance } from '../contract/alerts.ts';
 import { runLoad } from '../loadgen/run.ts';
 import type { ConsoleWatch, ObjectivesInForce } from './console_watch.ts';
+import { type AnswerWatch, watchAnswers } from './answer_watch.ts';
 import type { Drill, DrillContext, DrillTarget, ExpectedAlert, ExpectedEvidence } from './drill.ts';
 import { DrillAlerts, wantedAlerts } from './drill_alerts.ts';
 import type { FaultDoors } from './fault_doors.ts';
@@ -57,6 +58,7 @@ class DrillRun {
   #faultAtMs: number | undefined;
   #liftedAtMs: number | undefined;
   #felt = false;
+  #answers: AnswerWatch | undefined;
 
   constructor(
     deps: DrillDeps,
@@ -86,12 +88,14 @@ class DrillRun {
     // A load that ends early is told by the alerts that stay away; its own error is thrown at the end.
     load.catch(() => {});
     try {
-      const ready = await this.#prepare();
+      if (this.#drill.feltFromMs === undefined) this.#answers = watchAnswers(this.#target, signal);
+      const ready = await this.#try(this.#drill.prepare);
       if (ready && (await this.#quiet())) await this.#withFault();
     } finally {
       stopLoad.abort();
       await load;
     }
+    if (this.#answers !== undefined) this.#judgeAnswers(this.#answers, (await load).failed);
     if (this.#deps.signal.aborted) this.#miss('the drill was stopped before its end');
     return this.#report();
   }
@@ -148,15 +152,26 @@ class DrillRun {
     return isQuiet;
   }
 
-  /** @returns false when the fault cannot be injected as things are */
-  async #prepare(): Promise<boolean> {
+  /** A step of the drill's own. @returns false when it said that something is wrong */
+  async #try(step: ((context: DrillContext) => Promise<void>) | undefined): Promise<boolean> {
     try {
-      await this.#drill.prepare?.(this.#context());
+      await step?.(this.#context());
       return true;
     } catch (error) {
       this.#miss((error as Error).message);
       return false;
     }
+  }
+
+  /** Of a fault that no query may show. @param failed queries of the load */
+  #judgeAnswers({ problems, medianMs }: AnswerWatch, failed: number): void {
+    for (const problem of problems) this.#miss(problem);
+    if (failed > 0) this.#miss(`${failed} queries of the load failed`);
+    if (problems.length > 0 || failed > 0 || medianMs.fault === undefined) return;
+    this.#step(
+      'checked',
+      `every query was answered, and as before; median ${medianMs.calm?.toFixed(1)} ms before, ${medianMs.fault.toFixed(1)} ms with the fault`,
+    );
   }
 
   #context(): DrillContext {
@@ -166,6 +181,7 @@ class DrillRun {
       doors,
       console,
       timeScale: this.#timeScale,
+      checked: (what) => this.#step('checked', what),
       haveFired: () => this.#alerts.haveFired(),
       until: (what, limitMs, done) => this.#until(what, limitMs, done),
       signal,
@@ -179,6 +195,7 @@ class DrillRun {
     this.#faultAtMs = Date.now();
     this.#alerts.sinceMs = this.#faultAtMs;
     this.#step('fault', `${drill.summary}, at ${drill.place(this.#target)}`);
+    this.#answers?.setPhase('fault');
     const told = this.#tellFirstFelt(signal);
     try {
       await this.#inject();
@@ -190,7 +207,9 @@ class DrillRun {
     }
     this.#liftedAtMs = Date.now();
     this.#step('lifted', drill.lifted);
+    this.#answers?.setPhase('lifted');
     await this.#awaitCleared();
+    await this.#try(drill.afterwards);
   }
 
   /** From inject to lift. @throws Error when the fault could not be injected */
@@ -200,6 +219,7 @@ class DrillRun {
       await this.#awaitFiring(this.#drill.alerts);
       await this.#awaitEvidence();
       await this.#awaitFelt();
+      await this.#try(this.#drill.whileFiring);
     } finally {
       await injected[Symbol.asyncDispose]();
       if (injected.problem !== undefined) this.#miss(injected.problem);
