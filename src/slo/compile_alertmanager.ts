@@ -10,10 +10,31 @@ import { quoted } from './promql.ts';
 /** Folder of the files with the receivers' addresses, one URL in each. */
 const ADDRESSES = '/etc/alertmanager/receivers';
 
+export interface AlertmanagerOptions {
+  /** Base address of an enricher that messages to people go through, to `/alerts/page` and `/alerts/ticket`. */
+  readonly enricherUrl?: string;
+}
+
 function webhook(name: string, file: string, sendResolved = true): unknown {
   return {
     name,
     webhook_configs: [{ url_file: `${ADDRESSES}/${file}`, send_resolved: sendResolved }],
+  };
+}
+
+/** To people: themselves, or the enricher, which adds evidence and sends it on. */
+function people(severity: 'page' | 'ticket', { enricherUrl }: AlertmanagerOptions): unknown {
+  const name = `vitrine-${severity}`;
+  if (enricherUrl === undefined) return webhook(name, `${severity}_url`);
+  return {
+    name,
+    webhook_configs: [
+      {
+        url: `${enricherUrl}/alerts/${severity}`,
+        http_config: { authorization: { credentials_file: `${ADDRESSES}/enricher_token` } },
+        send_resolved: true,
+      },
+    ],
   };
 }
 
@@ -40,7 +61,7 @@ function inhibitRules(rules: readonly AlertRule[]): unknown[] {
 }
 
 /** The configuration as data. @param rules whose inhibitions it carries */
-export function compileAlertmanager(rules: readonly AlertRule[]): unknown {
+export function compileAlertmanager(rules: readonly AlertRule[], options: AlertmanagerOptions = {}): unknown {
   const ours = Object.entries(SYSTEM_LABEL).map(([label, value]) => `${label}=${quoted(value)}`);
   return {
     route: {
@@ -65,8 +86,8 @@ export function compileAlertmanager(rules: readonly AlertRule[]): unknown {
     },
     inhibit_rules: inhibitRules(rules),
     receivers: [
-      webhook('vitrine-page', 'page_url'),
-      webhook('vitrine-ticket', 'ticket_url'),
+      people('page', options),
+      people('ticket', options),
       webhook('vitrine-watchdog', 'watchdog_url', false),
       // Shown in Alertmanager and on the page; nobody is told.
       { name: 'vitrine-nobody' },
