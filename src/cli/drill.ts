@@ -122,7 +122,7 @@ export async function run(argv: readonly string[]): Promise<number> {
   const passed = reports.length === drills.length && reports.every((report) => report.passed);
   if (values.write && passed) {
     const summaryOf = (name: string): string => DRILLS.find((drill) => drill.name === name)?.summary ?? '';
-    await writeFile(PAGE_PATH, drillsPage(reports, summaryOf));
+    await writeFile(PAGE_PATH, drillsPage(reports, { workers: workers.length, summaryOf }));
   }
   return passed ? 0 : 1;
 }

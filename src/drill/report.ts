@@ -78,36 +78,63 @@ export function formatVerdict({ drill, passed, missing }: DrillReport): string {
     : [`${drill}: FAILED`, ...missing.map((sentence) => `  ${sentence}`)].join('\n');
 }
 
-/** docs/drills.md: one row per alert of each drill, with its times. */
-export function drillsPage(reports: readonly DrillReport[], summaryOf: (drill: DrillName) => string): string {
-  const time = (ms: number | null): string => (ms === null ? 'never' : `${(ms / 1000).toFixed(1)} s`);
-  const rows = reports.flatMap((report) =>
-    report.alerts.map(
-      ({ name, pendingAfterMs, firingAfterMs, clearedAfterMs }) =>
-        `| \`${report.drill}\` | ${name} | ${[pendingAfterMs, firingAfterMs, clearedAfterMs].map(time).join(' | ')} | ${report.passed ? 'passed' : 'failed'} |`,
-    ),
-  );
-  const evidence = reports.flatMap(({ drill, evidence: text }) => [
+/** Rows of one drill: what belongs to the whole of it stands in the first. */
+function tableRows({ drill, steps, faultAtMs, alerts }: DrillReport): string[] {
+  const time = (ms: number | null): string => (ms === null ? '' : `${(ms / 1000).toFixed(1)} s`);
+  const first = (kind: DrillStepKind): string => {
+    const step = steps.find((each) => each.kind === kind);
+    return time(step === undefined || faultAtMs === null ? null : step.atMs - faultAtMs);
+  };
+  return alerts.map(({ name, pendingAfterMs, firingAfterMs, clearedAfterMs }, index) => {
+    const own = (text: string): string => (index === 0 ? text : '');
+    const cells = [
+      own(`[${drill}](#${drill})`),
+      own(first('first_slow')),
+      name,
+      time(pendingAfterMs),
+      time(firingAfterMs),
+      own(first('evidence')),
+      own(first('lifted')),
+      time(clearedAfterMs),
+    ];
+    return `| ${cells.join(' | ')} |`.replace(/ +\|/g, ' |');
+  });
+}
+
+function section({ drill, steps, evidence }: DrillReport, summary: string): string[] {
+  const detailsOf = (kind: DrillStepKind): string[] =>
+    steps.filter((step) => step.kind === kind).map(({ detail }) => detail);
+  return [
     `## ${drill}`,
     '',
-    `Here ${summaryOf(drill)}.`,
+    `Here ${summary}.`,
     '',
-    ...(text === null
+    ...(evidence === null
       ? ['The labels of the alert say it all; no evidence is asked for.', '']
-      : ['The evidence, as it arrived:', '', '```text', text, '```', '']),
-  ]);
+      : ['The evidence, as it arrived:', '', '```text', evidence, '```', '']),
+    ...detailsOf('checked').flatMap((detail) => [`- ${detail}`, '']),
+  ];
+}
+
+/** docs/drills.md: the table of times, and what each drill found. @param workers of the service that was drilled */
+export function drillsPage(
+  reports: readonly DrillReport[],
+  { workers, summaryOf }: { readonly workers: number; readonly summaryOf: (drill: DrillName) => string },
+): string {
+  const [{ timeScale, model } = { timeScale: 1, model: '' }] = reports;
   return `${[
     '# Drills',
     '',
-    'Each fault was injected into a running service; its alerts fired, told why, and cleared.',
-    `Written by \`vitrine drill --all --write\` at a time scale of ${reports[0]?.timeScale ?? 1}: in real time, windows`,
-    'and holds are as many times longer. Pending and firing are counted from the fault, cleared from its lifting.',
+    `Each fault was injected into a running service with ${workers === 1 ? 'one worker' : `${workers} workers`}, under load on \`${model}\`; its alerts`,
+    `fired, told why, and cleared. Written by \`vitrine drill --all --write\` at a time scale of ${timeScale}: windows and`,
+    `holds of alerts were ${timeScale} times shorter than in service, and so are these times. Seconds count from the fault,`,
+    'those of clearing from its lifting. How to run one: `npx vitrine drill --help`.',
     '',
-    '| drill | alert | pending | firing | cleared | |',
-    '|---|---|---|---|---|---|',
-    ...rows,
+    '| drill | first slow query | alert | pending | firing | evidence | lifted | cleared |',
+    '|---|---|---|---|---|---|---|---|',
+    ...reports.flatMap(tableRows),
     '',
-    ...evidence,
+    ...reports.flatMap((report) => section(report, summaryOf(report.drill))),
   ]
     .join('\n')
     .trimEnd()}\n`;

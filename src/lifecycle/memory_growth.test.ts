@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
 import { MEMORY_FAULT_LIMIT_BYTES } from '../contract/fault_points.ts';
 import { Metrics } from '../telemetry/metrics.ts';
-import { observeProcess } from '../telemetry/process_metrics.ts';
 import { createFaults } from './faults.ts';
 import { growOnFault } from './memory_growth.ts';
 
@@ -10,9 +9,8 @@ const MIB = 1024 * 1024;
 test('memory is resident while the fault is in force, and free when it is lifted, with the limit as it was', async () => {
   const faults = createFaults();
   const metrics = new Metrics();
-  using _process = observeProcess(metrics);
   using _growth = growOnFault(faults, metrics);
-  const usage = () => metrics.gauge('process_memory_usage_bytes').series({}).value;
+  const usage = () => process.memoryUsage.rss();
   const limit = () => metrics.gauge('process_memory_limit_bytes').series({}).value;
   const limitBefore = limit();
   expect(limitBefore).toBeGreaterThan(usage());
@@ -29,7 +27,6 @@ test('memory is resident while the fault is in force, and free when it is lifted
 test('what a killed driver left is free when the lease is over', async () => {
   const faults = createFaults();
   const metrics = new Metrics();
-  using _process = observeProcess(metrics);
   using _growth = growOnFault(faults, metrics);
   const limit = () => metrics.gauge('process_memory_limit_bytes').series({}).value;
   const limitBefore = limit();
