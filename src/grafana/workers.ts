@@ -305,6 +305,35 @@ const MEMORY: readonly SizedPanel[] = [
   }),
 ];
 
+const DNS: readonly SizedPanel[] = [
+  series({
+    title: 'Questions to DNS',
+    shows: 'Questions of gateways for the list of workers, a second.',
+    bad: 'failed: the list stays as it was, and workers that come are not found.',
+    unit: 'ops',
+    queries: [
+      { expr: perSecond('vitrine_gateway_dns_lookups_total', { by: ['outcome'] }), legend: '{{outcome}}' },
+    ],
+    colors: { ok: GOOD, failed: BAD },
+    stacked: true,
+    width: 12,
+  }),
+  series({
+    title: 'Workers, by state',
+    shows: 'Workers that each gateway knows, by whether they serve.',
+    bad: 'gateways that know different numbers for long.',
+    unit: 'short',
+    queries: [
+      {
+        expr: level('max', 'vitrine_gateway_workers', { by: ['instance', 'state'] }),
+        legend: '{{instance}} {{state}}',
+      },
+    ],
+    colorsByPattern: { ' ready$': GOOD, ' not_ready$': WARN },
+    width: 12,
+  }),
+];
+
 export function workers(): Dashboard {
   return dashboard({
     uid: 'vitrine-workers',
@@ -317,6 +346,7 @@ export function workers(): Dashboard {
       { title: 'Saturation', panels: SATURATION },
       { title: 'Errors', panels: ERRORS },
       { title: 'Memory', panels: MEMORY },
+      { title: 'Workers by DNS, where they are found so', collapsed: true, panels: DNS },
       { title: 'GPU, where there is one', collapsed: true, panels: GPU },
     ],
   });
