@@ -67,6 +67,7 @@ test('build writes everything once, and then finds it up to date', async () => {
   expect(await run(['build', '--file', REPOSITORY_FILE, '--out', target])).toBe(0);
   expect(readdirSync(target).sort()).toEqual([
     'alertmanager.yml',
+    'kubernetes',
     'objectives.rules.yml',
     'tests',
     'vitrine.rules.yml',

@@ -35,9 +35,9 @@ check   Reads the file and tells every problem with its line and what to write
         repository does not have, a target that its alerts could never reach.
         Then it shows when each objective pages. Exit code 1 when there is an error.
 
-build   Writes Prometheus rules, their promtool tests and alertmanager.yml. With an
-        error in the file nothing is written. The embedded console needs no build:
-        it reads the file when it starts.
+build   Writes Prometheus rules (as files, and as an object of the Prometheus operator),
+        their promtool tests and alertmanager.yml. With an error in the file nothing is
+        written. The embedded console needs no build: it reads the file when it starts.
 
 status  Asks the console how much of each budget is left, and how fast it burns:
         1x is exactly as fast as it may, above it the budget ends before the period.

@@ -29,7 +29,7 @@ export const EXIT_FAILED = 1;
 export const EXIT_CONFIG = 78;
 
 /** Share of the grace period for what is in flight; the rest is for flushing and releasing. */
-const DRAIN_SHARE = 0.8;
+export const DRAIN_SHARE = 0.8;
 
 export interface RunningService {
   /** Sent to the supervisor, which tells the other processes. */

@@ -68,7 +68,9 @@ describe('generated files', () => {
     });
     const paths = committed
       .filter((entry) => entry.isFile())
-      .map(({ parentPath, name }) => (basename(parentPath) === 'tests' ? `tests/${name}` : name));
+      .map(({ parentPath, name }) =>
+        basename(parentPath) === 'alerts' ? name : `${basename(parentPath)}/${name}`,
+      );
     expect(paths.sort()).toEqual(Object.keys(files).sort());
   });
 
@@ -142,10 +144,26 @@ describe('generated files', () => {
     for (const { equal } of inhibits) expect(equal.length).toBeGreaterThan(0);
   });
 
+  test('are the same for the Prometheus operator', () => {
+    const { kind, spec } = parse(files['kubernetes/prometheus-rule.yaml'] ?? '') as {
+      kind: string;
+      spec: { groups: unknown };
+    };
+    expect(kind).toBe('PrometheusRule');
+    const both = ['vitrine.rules.yml', 'objectives.rules.yml'].flatMap((path) => groupsOf(files[path]));
+    expect(spec.groups).toEqual(both);
+  });
+
   test('have tests in real time only', () => {
     expect(Object.keys(files).filter((path) => path.startsWith('tests/')).length).toBeGreaterThan(2);
     const scaled = generatedAlerts(objectives, { timeScale: 60, links: LINKS });
-    expect(Object.keys(scaled)).toEqual(['vitrine.rules.yml', 'objectives.rules.yml', 'alertmanager.yml']);
+    expect(Object.keys(scaled)).toEqual([
+      'vitrine.rules.yml',
+      'objectives.rules.yml',
+      'kubernetes/kustomization.yaml',
+      'kubernetes/prometheus-rule.yaml',
+      'alertmanager.yml',
+    ]);
     expect(groupsOf(scaled['vitrine.rules.yml'])[0]?.interval).toBe('250ms');
     expect(scaled['vitrine.rules.yml']).toContain('[5s]');
     expect(scaled['objectives.rules.yml']).toContain('slo:sli_error:ratio_rate1m');

@@ -6,7 +6,7 @@ import { compileCatalogRules, compileObjectiveRules } from './compile_prometheus
 import { compileCatalogTests, compileObjectiveTests } from './compile_promtool.ts';
 import { durationText } from './duration.ts';
 import type { Objective } from './objective.ts';
-import { yamlText } from './rule_file.ts';
+import { type RuleGroup, yamlText } from './rule_file.ts';
 
 /** As the settings have them unless told: pages of this repository, and Grafana on this machine. */
 export const DEFAULT_LINKS: AnnotationLinks = {
@@ -17,6 +17,23 @@ export const DEFAULT_LINKS: AnnotationLinks = {
 export interface GeneratedAlertsOptions {
   readonly timeScale: number;
   readonly links: AnnotationLinks;
+}
+
+/** The same rules as an object of the Prometheus operator, and as a base that Kustomize can build on. */
+function kubernetesFiles(groups: readonly RuleGroup[]): Record<string, string> {
+  const rules = 'prometheus-rule.yaml';
+  return {
+    'kubernetes/kustomization.yaml': yamlText(
+      head('The alerts and recording rules as a base: deploy/kubernetes/components/monitoring.'),
+      { apiVersion: 'kustomize.config.k8s.io/v1beta1', kind: 'Kustomization', resources: [rules] },
+    ),
+    [`kubernetes/${rules}`]: yamlText(head('Every rule, for the Prometheus operator.'), {
+      apiVersion: 'monitoring.coreos.com/v1',
+      kind: 'PrometheusRule',
+      metadata: { name: 'vitrine', labels: { 'app.kubernetes.io/part-of': 'vitrine' } },
+      spec: { groups },
+    }),
+  };
 }
 
 const CATALOG_RULES = 'vitrine.rules.yml';
@@ -38,13 +55,16 @@ export function generatedAlerts(
   objectives: readonly Objective[],
   options: GeneratedAlertsOptions,
 ): Record<string, string> {
+  const catalogRules = compileCatalogRules(options);
+  const objectiveRules = compileObjectiveRules(objectives, options);
   const files: Record<string, string> = {
     [CATALOG_RULES]: yamlText(head('Alerts for Prometheus that follow from no objective.'), {
-      groups: compileCatalogRules(options),
+      groups: catalogRules,
     }),
     [OBJECTIVE_RULES]: yamlText(head('Recording rules and burn-rate alerts of the objectives.'), {
-      groups: compileObjectiveRules(objectives, options),
+      groups: objectiveRules,
     }),
+    ...kubernetesFiles([...catalogRules, ...objectiveRules]),
     'alertmanager.yml': yamlText(
       head(
         'Alertmanager 0.26 or newer. Write the address of each receiver into a file of its own, see url_file;',

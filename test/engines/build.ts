@@ -6,20 +6,30 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
+import { buildKubernetesSchemas } from './kubernetes_schemas.ts';
 
 /** Folder of a Go module beside this file → what is built from it. Modules are apart, so that pins do not pull at each other. */
 const MODULES: Readonly<Record<string, readonly string[]>> = {
   '.': ['github.com/prometheus/prometheus/cmd/promtool', 'github.com/prometheus/prometheus/cmd/prometheus'],
   alertmanager: ['github.com/prometheus/alertmanager/cmd/amtool'],
+  kubernetes: ['github.com/yannh/kubeconform/cmd/kubeconform', 'sigs.k8s.io/kustomize/kustomize/v5'],
 };
 
 const target = join(import.meta.dirname, '../../.engines');
 
+/** What `go build` calls the program of a package: its last element that is no major version. */
+function programOf(path: string): string {
+  return path
+    .split('/')
+    .filter((part) => !/^v[2-9]$/.test(part))
+    .at(-1) as string;
+}
+
 /** Builds a module's programs unless they are there from the same pins. @returns false when that failed */
 function build(folder: string, packages: readonly string[]): boolean {
   const source = join(import.meta.dirname, folder);
-  const names = packages.map((path) => basename(path));
+  const names = packages.map(programOf);
   const pins = createHash('sha256');
   for (const file of ['go.mod', 'go.sum']) pins.update(readFileSync(join(source, file)));
   const wanted = `${pins.digest('hex')} ${names.join(' ')}\n`;
@@ -40,11 +50,7 @@ mkdirSync(target, { recursive: true });
 // Whatever else the machine does goes first.
 setPriority(constants.priority.PRIORITY_LOW);
 const done = Object.entries(MODULES).every(([folder, packages]) => build(folder, packages));
+if (done) buildKubernetesSchemas(target);
 if (done)
-  process.stdout.write(
-    `engines are built: ${Object.values(MODULES)
-      .flat()
-      .map((path) => basename(path))
-      .join(', ')}\n`,
-  );
+  process.stdout.write(`engines are built: ${Object.values(MODULES).flat().map(programOf).join(', ')}\n`);
 else process.exitCode = 1;
