@@ -282,7 +282,7 @@ export const PROCESS_SCENARIOS: readonly Scenario[] = [
     checks: [
       { atS: 0, firing: [] },
       // Of the first sample of a series nothing is known; from the second on it grows.
-      { atS: 60, firing: [{ labels: LOST('GPU-1'), value: 3 + 1 / 30 }] },
+      { atS: 60, firing: [{ labels: LOST('GPU-1'), value: 3.375 }] },
       { atS: 585, firing: [] },
       { atS: 1185, firing: [{ labels: LOST('GPU-0'), value: 20 }] },
       { atS: 1455, firing: [{ labels: LOST('GPU-0'), value: 20 / 19 }] },
