@@ -23,6 +23,17 @@ export interface AlertArchive {
   saveActive(alerts: readonly KeptAlert[]): void;
 }
 
+/** As JSON; numbers that JSON does not know, which only a `value` may be, as text. */
+function written(alert: KeptAlert | AlertInstance): string {
+  return JSON.stringify(alert, (_key, value: unknown) =>
+    typeof value === 'number' && !Number.isFinite(value) ? String(value) : value,
+  );
+}
+
+function read<T extends KeptAlert | AlertInstance>(text: unknown): T {
+  return JSON.parse(String(text), (key, value: unknown) => (key === 'value' ? Number(value) : value)) as T;
+}
+
 /** What has to be equal for a row to be left alone: everything but the number and the texts that hold it. */
 function signature({ goneSinceMs, instance }: KeptAlert): string {
   const { value: _value, annotations: _annotations, ...rest } = instance;
@@ -58,8 +69,8 @@ export function createAlertArchive({ database, write }: EvaluatorDatabase): Aler
       const active: KeptAlert[] = [];
       const resolved: AlertInstance[] = [];
       for (const row of selectAlerts.all()) {
-        if (row.resolved === 1) resolved.push(JSON.parse(String(row.body)) as AlertInstance);
-        else active.push(JSON.parse(String(row.body)) as KeptAlert);
+        if (row.resolved === 1) resolved.push(read<AlertInstance>(row.body));
+        else active.push(read<KeptAlert>(row.body));
       }
       for (const alert of active) {
         const { fingerprint, pendingSinceMs } = alert.instance;
@@ -75,7 +86,7 @@ export function createAlertArchive({ database, write }: EvaluatorDatabase): Aler
       write(() => {
         insertEvent.run(JSON.stringify(event));
         if (event.kind !== 'resolved') return;
-        upsert.run(instance.fingerprint, instance.pendingSinceMs, 1, JSON.stringify(instance));
+        upsert.run(instance.fingerprint, instance.pendingSinceMs, 1, written(instance));
       });
       events += 1;
       if (events % CARE_INTERVAL !== 0) return;
@@ -95,7 +106,7 @@ export function createAlertArchive({ database, write }: EvaluatorDatabase): Aler
       const committed = write(() => {
         for (const { alert } of changed) {
           const { fingerprint, pendingSinceMs } = alert.instance;
-          upsert.run(fingerprint, pendingSinceMs, 0, JSON.stringify(alert));
+          upsert.run(fingerprint, pendingSinceMs, 0, written(alert));
         }
         for (const [, { fingerprint, sinceMs }] of gone) remove.run(fingerprint, sinceMs);
       });
