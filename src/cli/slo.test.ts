@@ -67,6 +67,7 @@ test('build writes everything once, and then finds it up to date', async () => {
   expect(await run(['build', '--file', REPOSITORY_FILE, '--out', target])).toBe(0);
   expect(readdirSync(target).sort()).toEqual([
     'alertmanager.yml',
+    'dashboards',
     'kubernetes',
     'objectives.rules.yml',
     'tests',
@@ -77,6 +78,15 @@ test('build writes everything once, and then finds it up to date', async () => {
   expect(await run(['build', '--file', REPOSITORY_FILE, '--out', target, '--json'])).toBe(0);
   expect(JSON.parse(out.join(''))).toMatchObject({ changed: [], removed: [] });
   expect(statSync(join(target, 'vitrine.rules.yml')).mtimeMs).toBe(before);
+});
+
+test('dashboards follow the file, and rehearsals have none', async () => {
+  const path = fileWith((text) => text.replace('value: 0.05', 'value: 0.25'));
+  expect(await run(['build', '--file', path, '--out', folder])).toBe(0);
+  expect(readFileSync(join(folder, 'dashboards', 'vitrine-model.json'), 'utf8')).toContain('0.25 * group(');
+  const rehearsal = join(folder, 'rehearsal');
+  await run(['build', '--file', path, '--time-scale', '60', '--out', rehearsal]);
+  expect(readdirSync(rehearsal)).not.toContain('dashboards');
 });
 
 test('build removes tests of its own that no build writes any more, and nothing else', async () => {

@@ -36,17 +36,19 @@ check   Reads the file and tells every problem with its line and what to write
         Then it shows when each objective pages. Exit code 1 when there is an error.
 
 build   Writes Prometheus rules (as files, and as an object of the Prometheus operator),
-        their promtool tests and alertmanager.yml. With an error in the file nothing is
-        written. The embedded console needs no build: it reads the file when it starts.
+        their promtool tests and alertmanager.yml, and Grafana's dashboards. With an error
+        in the file nothing is written. The embedded console needs no build: it reads the
+        file when it starts.
 
 status  Asks the console how much of each budget is left, and how fast it burns:
         1x is exactly as fast as it may, above it the budget ends before the period.
 
   --file <file>         the objectives; slo.yaml unless configured (VITRINE_SLO_PATH)
-  --out <folder>        where build writes; alerts unless given
+  --out <folder>        where build writes, with dashboards in a folder below; unless given,
+                        rules into alerts and dashboards into dashboards beside it
   --time-scale <n>      divide every window, hold and interval by n, for rehearsals on
-                        a Prometheus of its own; needs --out. Refused where a window
-                        would hold fewer than five scrapes.
+                        a Prometheus of its own; needs --out, and writes no dashboards.
+                        Refused where a window would hold fewer than five scrapes.
   --runbooks <url>      where the alerts' runbook_url leads (VITRINE_SLO_RUNBOOKS_URL)
   --dashboards <url>    where their dashboard_url leads (VITRINE_SLO_DASHBOARDS_URL)
   --console <address>   the console; http://localhost:16686 unless configured.
@@ -61,6 +63,7 @@ Examples:
   npx vitrine slo status --json | jq '.objectives[] | select(.budgetLeft < 0.25) | .name'`;
 
 const OUT = 'alerts';
+const DASHBOARDS = 'dashboards';
 const TIME_SCALE_MAX = 1000;
 const BAR_CELLS = 12;
 
@@ -126,7 +129,17 @@ function check(values: Values): number {
   return 0;
 }
 
-function build(values: Values): number {
+/** Below the folder of the rules where that was chosen, else beside it. */
+async function dashboardFiles(objectives: readonly Objective[], out: string | undefined) {
+  // Grafana's types are many, and no other command needs them.
+  const { generatedDashboards } = await import('../grafana/generated_dashboards.ts');
+  const folder = out === undefined ? `../${DASHBOARDS}` : DASHBOARDS;
+  return Object.fromEntries(
+    Object.entries(generatedDashboards(objectives)).map(([name, text]) => [`${folder}/${name}`, text]),
+  );
+}
+
+async function build(values: Values): Promise<number> {
   const config = loadConfig();
   const timeScale =
     values['time-scale'] === undefined
@@ -154,6 +167,8 @@ function build(values: Values): number {
     if (error instanceof RangeError) throw new UsageError(error.message);
     throw error;
   }
+  // Dashboards look at the windows of real time.
+  if (timeScale === 1) Object.assign(files, await dashboardFiles(file.objectives, values.out));
   const written = writeAll(values.out ?? OUT, files);
   if (values.json) print(JSON.stringify(written, null, 2));
   else {
@@ -238,7 +253,7 @@ export async function run(argv: readonly string[]): Promise<number> {
     case 'check':
       return check(values);
     case 'build':
-      return build(values);
+      return await build(values);
     default:
       return await status(values);
   }

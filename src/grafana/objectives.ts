@@ -18,10 +18,15 @@ const CHOSEN = { slo: { pattern: '$slo' } } as const;
 const NO_TRAFFIC = 'no traffic';
 const STEP = durationText(PERIOD_STEP_S);
 
-/** How many times too fast over a window; nothing where there was no traffic. */
-function burn(windowS: number): Expr {
+/** How many times too fast over a window; no number where there was no traffic. */
+function burnOf(windowS: number): Expr {
   const bad = recorded(`slo:sli_error:ratio_rate${durationText(windowS)}`, CHOSEN);
-  return promql`(${bad} / ${recorded('slo:error_budget:ratio', CHOSEN)}) >= 0`;
+  return promql`(${bad} / ${recorded('slo:error_budget:ratio', CHOSEN)})`;
+}
+
+/** The same, and nothing where there was no traffic. */
+function burn(windowS: number): Expr {
+  return promql`${burnOf(windowS)} >= 0`;
 }
 
 function bySlo(take: 'min' | 'max' | 'sum', expr: Expr): Expr {
@@ -78,8 +83,9 @@ function everyObjective(objectives: readonly Objective[]): SizedPanel {
       {
         title: 'Gone in',
         // What is left, divided by what is spent: at a burn of 1 the whole budget lasts for the period.
-        expr: bySlo('min', promql`(${left} > 0) * ${days} * ${DAY_S} / (${burn(HOUR_S)} > 0)`),
+        expr: bySlo('min', promql`clamp_min(${left}, 0) * ${days} * ${DAY_S} / (${burnOf(HOUR_S)} > 0)`),
         unit: 'dtdurations',
+        none: 'not burning',
         steps: [BAD, [DAY_S, WARN], [7 * DAY_S, GOOD]],
       },
       ...BURN_WINDOWS_S.map((windowS) => burnColumn(objectives, windowS)),

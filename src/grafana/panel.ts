@@ -113,9 +113,9 @@ function dataLinks(links: readonly Link[]): DashboardLinkBuilder[] {
   return links.map(({ title, url }) => new DashboardLinkBuilder(title).url(url));
 }
 
-/** Grafana's own data links know no more than these. */
-export function trimLink({ title, url = '' }: DashboardLink): Link {
-  return { title, url };
+/** In sight, not in the menu of controls, where the SDK puts every link. */
+export function inSight({ placement: _, ...link }: DashboardLink): DashboardLink {
+  return link;
 }
 
 interface Describable {

@@ -20,7 +20,7 @@ import type { DashboardUid } from '../slo/alert.ts';
 import { layOut, type Section } from './layout.ts';
 import { TAG, type TraceSearch, tracesLink } from './links.ts';
 import { BAD, NEUTRAL, WARN } from './palette.ts';
-import { type Link, PROMETHEUS, trimLink } from './panel.ts';
+import { inSight, type Link, PROMETHEUS } from './panel.ts';
 import { alerts, type Expr, promql } from './promql.ts';
 
 /** A variable that takes its values from Prometheus. */
@@ -194,11 +194,7 @@ function finish(panel: Panel | RowPanel): Panel | RowPanel {
     ...rest,
     targets: targets.map((query, index) => ({ refId: refId(index), ...query })),
     fieldConfig: {
-      defaults: {
-        ...defaults,
-        // Data links carry fewer fields than dashboard links, whose type the SDK gives them.
-        ...(dataLinks === undefined ? {} : { links: dataLinks.map(trimLink) as never }),
-      },
+      defaults: { ...defaults, ...(dataLinks === undefined ? {} : { links: dataLinks.map(inSight) }) },
       overrides: fieldConfig?.overrides ?? [],
     },
   };
@@ -226,9 +222,8 @@ export function dashboard(spec: DashboardSpec): Dashboard {
   return {
     ...built,
     id: null,
-    // In sight, not in the menu of controls.
     annotations: { list: (marks.list ?? []).map(({ placement: _, ...mark }) => mark) },
-    links: ways.map(({ placement: _, ...way }) => way),
+    links: ways.map(inSight),
     panels: layOut(spec.sections).map(finish),
   };
 }

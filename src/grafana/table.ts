@@ -13,6 +13,8 @@ export interface Column {
   /** Colours the cell. */
   readonly steps?: Steps;
   readonly width?: number;
+  /** What its cells say when there is no number; as the table unless told. */
+  readonly none?: string;
 }
 
 export interface TableSpec {
@@ -40,10 +42,11 @@ function valueColumn(index: number, count: number): string {
   return count === 1 ? 'Value' : `Value #${refId(index)}`;
 }
 
-function columnProperties({ unit, decimals, steps, width }: Column): DynamicConfigValue[] {
+function columnProperties({ unit, decimals, steps, width, none }: Column): DynamicConfigValue[] {
   return [
     { id: 'unit', value: unit },
     ...(decimals === undefined ? [] : [{ id: 'decimals', value: decimals }]),
+    ...(none === undefined ? [] : [{ id: 'noValue', value: none }]),
     ...(width === undefined ? [] : [{ id: 'custom.width', value: width }]),
     ...(steps === undefined
       ? []
