@@ -10,10 +10,12 @@ import { CUT_NETWORK } from './drills/cut_network.ts';
 import { ERRORS } from './drills/errors.ts';
 import { HANG } from './drills/hang.ts';
 import { MEMORY_GROWTH } from './drills/memory_growth.ts';
+import { OVERLOAD } from './drills/overload.ts';
 import { SLOW_COMPUTE } from './drills/slow_compute.ts';
 import { SLOW_NETWORK } from './drills/slow_network.ts';
 import { SLOW_PREPROCESS } from './drills/slow_preprocess.ts';
 import { SLOW_WORKER } from './drills/slow_worker.ts';
+import { STALL } from './drills/stall.ts';
 import { WORKER_CRASH } from './drills/worker_crash.ts';
 
 export const DRILLS: readonly Drill[] = [
@@ -21,7 +23,9 @@ export const DRILLS: readonly Drill[] = [
   SLOW_PREPROCESS,
   SLOW_WORKER,
   SLOW_NETWORK,
+  STALL,
   ERRORS,
+  OVERLOAD,
   CUT_NETWORK,
   WORKER_CRASH,
   HANG,

@@ -5,8 +5,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AlertInstance } from '../contract/alerts.ts';
 import { runLoad } from '../loadgen/run.ts';
-import type { ConsoleWatch, ObjectivesInForce } from './console_watch.ts';
 import { type AnswerWatch, watchAnswers } from './answer_watch.ts';
+import type { ConsoleWatch, ObjectivesInForce } from './console_watch.ts';
 import type { Drill, DrillContext, DrillTarget, ExpectedAlert, ExpectedEvidence } from './drill.ts';
 import { DrillAlerts, wantedAlerts } from './drill_alerts.ts';
 import type { FaultDoors } from './fault_doors.ts';
@@ -21,6 +21,8 @@ export interface DrillDeps {
   readonly onStep?: (step: DrillStep) => void;
   /** Called a few times a second with what is waited for. */
   readonly onProgress?: (text: string) => void;
+  /** performance.now() since which the service has had such a load without a fault; undefined when nobody knows. */
+  readonly calmSinceMs?: number | undefined;
   /** Lifts the fault and ends the drill. */
   readonly signal: AbortSignal;
 }
@@ -38,6 +40,8 @@ const SECOND_LOOK_S = 120;
  */
 const QUIET_FOR_EVIDENCE_S = 2100;
 const QUIET_MIN_MS = 5000;
+/** Of it, under the load of this drill, however calm it was before. */
+const LOAD_MIN_MS = 2000;
 /**
  * Minima of traffic stay while the time scale divides windows: 100 answered queries in what were five minutes is
  * the largest, and this a third more. The floor makes evidence certain, the ceiling is below any capacity.
@@ -137,12 +141,14 @@ class DrillRun {
     const comparedMs = compares ? this.#scaledMs(QUIET_FOR_EVIDENCE_S) : 0;
     const quietMs = Math.max(QUIET_MIN_MS, comparedMs);
     const clearsMs = this.#clearsMs();
-    let sinceMs = performance.now();
+    const startMs = performance.now();
+    let sinceMs = this.#deps.calmSinceMs ?? startMs;
     let active: AlertInstance | undefined;
     const isQuiet = await this.#until('load without fault', quietMs * 2 + clearsMs + SLACK_MS, async () => {
       active = await this.#alerts.active();
       if (active !== undefined) sinceMs = performance.now();
-      return performance.now() - sinceMs >= quietMs;
+      const nowMs = performance.now();
+      return nowMs - sinceMs >= quietMs && nowMs - startMs >= LOAD_MIN_MS;
     });
     if (!isQuiet && !this.#deps.signal.aborted) {
       this.#miss(

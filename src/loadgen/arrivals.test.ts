@@ -51,6 +51,23 @@ describe('poisson arrivals', () => {
   });
 });
 
+test.each(['poisson', 'uniform'] as const)('%s arrivals on a ramp: counts follow its square', (kind) => {
+  const arrivals = createArrivals(kind, 10, createRandom(5), 40);
+  let count = 0;
+  const until = (seconds: number): number => {
+    for (; arrivals.peekMs() < seconds * 1000; arrivals.takeMs()) count += 1;
+    return count;
+  };
+  // 10 t + 20 t^2; four standard deviations of a Poisson count beside it.
+  for (const [seconds, mean] of [
+    [5, 550],
+    [10, 2100],
+    [20, 8200],
+  ] as const) {
+    expect(Math.abs(until(seconds) - mean)).toBeLessThan(4 * Math.sqrt(mean));
+  }
+});
+
 test('uniform arrivals are evenly spaced', () => {
   for (const gap of gapsMs('uniform', 250, 1, 100)) expect(gap).toBeCloseTo(4, 9);
 });

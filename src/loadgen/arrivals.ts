@@ -18,18 +18,28 @@ export interface Arrivals {
 
 /**
  * An endless sequence of intended times, rising. The first stands one gap after the start.
- * @param ratePerS mean arrivals per second, more than 0
+ *
+ * With a ramp the rate rises, so that by time t there are `ratePerS` t + `rampPerS2` t^2 / 2 arrivals on average;
+ * each gap is drawn in that count and turned back into time, which keeps a Poisson process one (inversion: Cinlar,
+ * Introduction to Stochastic Processes, 1975).
+ * @param ratePerS mean arrivals per second at the start, more than 0
+ * @param rampPerS2 by how much that rises each second; 0 unless told
  */
-export function createArrivals(kind: ArrivalKind, ratePerS: number, random: Random): Arrivals {
-  const meanGapMs = 1000 / ratePerS;
+export function createArrivals(kind: ArrivalKind, ratePerS: number, random: Random, rampPerS2 = 0): Arrivals {
   // 1 - u lies in (0, 1], so the logarithm is finite.
-  const gapMs = kind === 'poisson' ? () => -Math.log(1 - random()) * meanGapMs : () => meanGapMs;
-  let nextMs = gapMs();
+  const gap = kind === 'poisson' ? () => -Math.log(1 - random()) : () => 1;
+  let count = gap();
+  const timeMs = (): number =>
+    rampPerS2 === 0
+      ? (count * 1000) / ratePerS
+      : ((Math.sqrt(ratePerS * ratePerS + 2 * rampPerS2 * count) - ratePerS) / rampPerS2) * 1000;
+  let nextMs = timeMs();
   return {
     peekMs: () => nextMs,
     takeMs: () => {
       const takenMs = nextMs;
-      nextMs += gapMs();
+      count += gap();
+      nextMs = timeMs();
       return takenMs;
     },
   };

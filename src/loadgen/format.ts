@@ -49,7 +49,7 @@ function heading({ plan, aborted, sendingS, warmup }: LoadReport): string[] {
   const kind =
     loop.kind === 'closed'
       ? `closed loop, ${count(loop.concurrency)} at a time`
-      : `open loop, ${loop.ratePerS}/s ${loop.arrivals} (seed ${plan.seed}) over ${loop.connections} connections`;
+      : `open loop, ${loop.ratePerS}/s${loop.rampPerS2 === 0 ? '' : ` rising by ${loop.rampPerS2}/s each second`} ${loop.arrivals} (seed ${plan.seed}) over ${loop.connections} connections`;
   const warm = warmup.sent > 0 ? ` after ${count(warmup.sent)} of warm-up` : '';
   const samples = plan.samples === 1 ? 'one sample' : `${count(plan.samples)} samples`;
   const version = plan.version === '' ? '' : ` version ${plan.version}`;

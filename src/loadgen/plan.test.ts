@@ -20,6 +20,7 @@ test('a plan fills in what was not said', () => {
   expect(planLoad({ ...NO_LOOP, ratePerS: 50 }).loop).toEqual({
     kind: 'open',
     ratePerS: 50,
+    rampPerS2: 0,
     arrivals: 'poisson',
     connections: 128,
     maxOutstanding: 1024,

@@ -23,6 +23,8 @@ export interface LoadOptions {
   readonly concurrency?: number;
   /** Open loop: so many requests per second are intended, whatever the answers do. */
   readonly ratePerS?: number;
+  /** Open loop: the rate rises by so many requests per second each second; 0 unless told. */
+  readonly rampPerS2?: number;
   /** Open loop; `poisson` unless told. */
   readonly arrivals?: ArrivalKind;
   /** Open loop: connections that carry requests; 128 unless told, and never more than `maxOutstanding`. */
@@ -51,6 +53,7 @@ interface ClosedLoop {
 interface OpenLoop {
   readonly kind: 'open';
   readonly ratePerS: number;
+  readonly rampPerS2: number;
   readonly arrivals: ArrivalKind;
   readonly connections: number;
   readonly maxOutstanding: number;
@@ -82,6 +85,7 @@ interface Range {
 const LOAD_LIMITS = {
   concurrency: { from: 1, to: 1024, whole: true },
   ratePerS: { from: 0.01, to: 100_000, whole: false },
+  rampPerS2: { from: 0, to: 100_000, whole: false },
   connections: { from: 1, to: 1024, whole: true },
   maxOutstanding: { from: 1, to: 65_536, whole: true },
   seed: { from: 0, to: 0xffff_ffff, whole: true },
@@ -162,7 +166,7 @@ function readLoop(options: LoadOptions): ClosedLoop | OpenLoop {
     );
   }
   if (options.ratePerS === undefined) {
-    for (const field of ['arrivals', 'connections', 'maxOutstanding'] as const) {
+    for (const field of ['rampPerS2', 'arrivals', 'connections', 'maxOutstanding'] as const) {
       if (options[field] !== undefined) {
         throw refuse(field, `${field} belongs to the open loop; give ratePerS with it`);
       }
@@ -177,6 +181,7 @@ function readLoop(options: LoadOptions): ClosedLoop | OpenLoop {
     throw refuse('arrivals', `arrivals must be one of ${ARRIVAL_KINDS.join(', ')}`);
   }
   const ratePerS = inRange('ratePerS', options.ratePerS);
+  const rampPerS2 = inRange('rampPerS2', options.rampPerS2 ?? 0);
   const maxOutstanding = inRange('maxOutstanding', options.maxOutstanding ?? 1024);
   const connections = inRange('connections', options.connections ?? Math.min(128, maxOutstanding));
   if (connections > maxOutstanding) {
@@ -185,7 +190,7 @@ function readLoop(options: LoadOptions): ClosedLoop | OpenLoop {
       `connections is ${connections}, more than maxOutstanding of ${maxOutstanding} can ever use; raise that or lower this`,
     );
   }
-  return { kind: 'open', ratePerS, arrivals, connections, maxOutstanding };
+  return { kind: 'open', ratePerS, rampPerS2, arrivals, connections, maxOutstanding };
 }
 
 function readWarmup(options: LoadOptions): LoadPlan['warmup'] {

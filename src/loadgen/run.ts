@@ -106,7 +106,7 @@ class LoadRun {
     if (loop.kind === 'open') {
       this.#connections = loop.connections;
       this.#waiting = createWaiting(loop.maxOutstanding - loop.connections);
-      this.#arrivals = createArrivals(loop.arrivals, loop.ratePerS, createRandom(plan.seed));
+      this.#arrivals = createArrivals(loop.arrivals, loop.ratePerS, createRandom(plan.seed), loop.rampPerS2);
     } else {
       this.#connections = loop.concurrency;
     }

@@ -72,6 +72,17 @@ describe('evidence', () => {
     expect(explain(input(undefined, { now: [] }))).toMatchObject({ confidence: 0, stage: undefined });
   });
 
+  test('most failed before any worker: the few that failed at one do not place it there', () => {
+    const failing = (query: QueryLedger, index: number): QueryLedger => {
+      if (index % 20 === 1) return { ...query, outcome: 'expired', errorCode: 'deadline_exceeded' };
+      return index % 2 === 0 ? { ...query, worker: '', outcome: 'rejected', errorCode: 'overloaded' } : query;
+    };
+    const { now, ...rest } = input(undefined);
+    const evidence = explain({ ...rest, subject: 'errors', now: now.map(failing) });
+    expect(evidence.places.find(({ dimension }) => dimension === 'worker')).toBeUndefined();
+    expect(evidence.text).toContain('Where: before any worker.');
+  });
+
   test('errors: which code, where, and not a stage', () => {
     const failing = (query: QueryLedger): QueryLedger =>
       query.worker === 'worker-1' ? { ...query, outcome: 'error', errorCode: 'model_failed' } : query;

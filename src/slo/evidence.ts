@@ -114,7 +114,7 @@ export function explain(input: EvidenceInput): Evidence {
     );
   }
   if (!claims) return cannotSay(input, 'the window looks as the time before it did');
-  const places = findPlaces(now, isMarked);
+  const places = findPlaces([...now, ...(input.elsewhere ?? [])], isMarked);
   const sinceMs = since(input, isMarked, seen.now);
   const traces = slowTraces(input, marked);
   const certainty = Math.min(1, seen.z / (3 * MIN_Z));

@@ -51,6 +51,8 @@ export interface EvidenceInput {
   /** Queries of the window and of the baseline before it, already restricted to what the alert's labels name. */
   readonly now: readonly QueryLedger[];
   readonly baseline: readonly QueryLedger[];
+  /** Queries of the window at other workers than the alert's, to tell whether it is that one alone. */
+  readonly elsewhere?: readonly QueryLedger[];
   /** Why there are no queries, where that is not for want of them: their store did not answer. */
   readonly missing?: string;
   /** Queries of the window that were picked for being slow, or failed: shown among the slowest, never counted. */

@@ -9,18 +9,24 @@ const MIN_QUERIES = 5;
 const AFFECTED_SHARE = 0.4;
 
 /**
- * One finding per dimension that has at least one value with traffic.
+ * One finding per dimension that has at least one value with traffic; none for a dimension that most marked queries
+ * have no value of: they ended before it.
  * @param isMarked slow, or failed
  */
 export function findPlaces(
   queries: readonly QueryLedger[],
   isMarked: (query: QueryLedger) => boolean,
 ): PlaceFinding[] {
+  const marked = queries.filter(isMarked).length;
   return DIMENSIONS.flatMap((dimension) => {
     const counts = new Map<string, { all: number; marked: number }>();
+    let withoutValue = 0;
     for (const query of queries) {
       const value = query[dimension];
-      if (value === undefined || value === '') continue;
+      if (value === undefined || value === '') {
+        if (isMarked(query)) withoutValue += 1;
+        continue;
+      }
       const count = counts.get(value) ?? { all: 0, marked: 0 };
       count.all += 1;
       if (isMarked(query)) count.marked += 1;
@@ -30,7 +36,7 @@ export function findPlaces(
       .filter(([, { all }]) => all >= MIN_QUERIES)
       .map(([value, { all, marked }]) => ({ value, share: marked / all }));
     const worst = Math.max(0, ...shares.map(({ share }) => share));
-    if (worst === 0) return [];
+    if (worst === 0 || withoutValue * 2 > marked) return [];
     const values = shares.filter(({ share }) => share >= AFFECTED_SHARE * worst).map(({ value }) => value);
     return [{ dimension, values: values.toSorted(), all: values.length === shares.length }];
   });

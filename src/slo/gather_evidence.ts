@@ -99,10 +99,11 @@ export async function gatherEvidence(
   const { windowS, baselineS } = evidenceWindows(rule, alert, { atMs, timeScale });
   const { model, version, instance, job } = alert.labels;
   const fromMs = atMs - windowS * 1000;
-  const isAsked = (query: QueryRecord): boolean =>
-    (version === undefined || query.version === version) &&
-    (subject === 'processes' || job !== SERVICE_WORKER || query.worker === instance);
-  const ledgers = (records: readonly QueryRecord[]): QueryLedger[] => records.filter(isAsked).map(ledgerOf);
+  const isOfVersion = (query: QueryRecord): boolean => version === undefined || query.version === version;
+  const isHere = (query: QueryRecord): boolean =>
+    subject === 'processes' || job !== SERVICE_WORKER || query.worker === instance;
+  const ledgers = (records: readonly QueryRecord[], isAsked = isHere): QueryLedger[] =>
+    records.filter((query) => isOfVersion(query) && isAsked(query)).map(ledgerOf);
   const [now, baseline, examples, conditions, processes] = await Promise.all([
     sources.records({ startMs: fromMs, endMs: atMs, model }),
     sources.records({ startMs: fromMs - baselineS * 1000, endMs: fromMs, model }),
@@ -120,6 +121,7 @@ export async function gatherEvidence(
     subject,
     now: ledgers(now.records),
     baseline: ledgers(baseline.records),
+    elsewhere: ledgers(now.records, (query) => !isHere(query)),
     ...(missing === undefined ? {} : { missing }),
     examples: ledgers(examples),
     thresholdMs,

@@ -334,9 +334,7 @@ export const PROCESS_ALERTS: readonly AlertRule[] = [
     runbook: 'event-loop-delayed',
     dashboard: INSTANCE_DASHBOARD,
     place: 'all',
-    drill: {
-      noDrill: 'no fault stalls an event loop again and again; the one that hangs it has the process killed',
-    },
+    drill: { drill: 'stall' },
     inhibits: [],
   },
 ];

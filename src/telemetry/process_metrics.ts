@@ -1,6 +1,7 @@
 /** Metrics of the process itself, under the names of OpenTelemetry's conventions for processes and runtimes. */
 import { totalmem } from 'node:os';
-import { monitorEventLoopDelay, PerformanceObserver, performance } from 'node:perf_hooks';
+import { PerformanceObserver, performance } from 'node:perf_hooks';
+import type { EventLoopDelay } from './event_loop.ts';
 import type { Metrics } from './metrics.ts';
 
 /** `detail.kind` of a gc entry. https://nodejs.org/api/perf_hooks.html#performance-entry-detail */
@@ -10,8 +11,8 @@ const GC_KINDS: Readonly<Record<number, string>> = { 1: 'minor', 4: 'major', 8: 
  * interval of scrapes, and divided by the time scale as that is.
  */
 const DELAY_WINDOW_MS = 15_000;
-/** Nobody scrapes more often. */
-const DELAY_WINDOW_MIN_MS = 250;
+/** Twice the shortest interval of scrapes. */
+const DELAY_WINDOW_MIN_MS = 500;
 
 /** What the process may have at most: its control group's limit, or the memory of the machine. */
 export function processMemoryLimitBytes(): number {
@@ -21,7 +22,7 @@ export function processMemoryLimitBytes(): number {
 }
 
 /** @param timeScale see VITRINE_SLO_TIME_SCALE: alerts average the maximum over windows that it divides */
-export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
+export function observeProcess(metrics: Metrics, eventLoop: EventLoopDelay, timeScale = 1): Disposable {
   const cpu = metrics.counter('process_cpu_time_seconds_total');
   const user = cpu.series({ cpu_mode: 'user' });
   const system = cpu.series({ cpu_mode: 'system' });
@@ -44,21 +45,14 @@ export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
     system.value = usage.system / 1e6;
   });
 
-  const delay = monitorEventLoopDelay({ resolution: 20 });
-  delay.enable();
-  let previousMaxNs = 0;
-  const window = setInterval(
-    () => {
-      previousMaxNs = delay.max;
-      delay.reset();
-    },
-    Math.max(DELAY_WINDOW_MIN_MS, DELAY_WINDOW_MS / timeScale),
-  );
-  window.unref();
+  const windowMs = Math.max(DELAY_WINDOW_MIN_MS, DELAY_WINDOW_MS / timeScale);
   metrics
     .gauge('nodejs_eventloop_delay_max_seconds')
     .series({})
-    .observeWith(() => Math.max(previousMaxNs, delay.count === 0 ? 0 : delay.max) / 1e9);
+    .observeWith(() => {
+      const nowMs = performance.now();
+      return eventLoop.maxBetweenMs(nowMs - windowMs, nowMs) / 1000;
+    });
 
   let last = performance.eventLoopUtilization();
   metrics
@@ -83,8 +77,6 @@ export function observeProcess(metrics: Metrics, timeScale = 1): Disposable {
   return {
     [Symbol.dispose]() {
       observer.disconnect();
-      delay.disable();
-      clearInterval(window);
     },
   };
 }

@@ -231,9 +231,9 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     metricReaders: [pull, ...standard],
     onSpanDropped: () => childDropped.add(1),
   });
-  const processMetrics = observeProcess(metrics, options.timeScale);
   const settling = createSettling();
   const eventLoop = createEventLoopDelay(settling.settle);
+  const processMetrics = observeProcess(metrics, eventLoop, options.timeScale);
   metrics.beforeRead(settling.settle);
   if (exporter !== undefined) observeExporter(metrics, exporter);
 

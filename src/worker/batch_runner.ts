@@ -13,8 +13,8 @@ import type { Tensor } from '../contract/tensors.ts';
 import type { EnergyShare } from '../hardware/energy_share.ts';
 import type { FaultReader } from '../lifecycle/faults.ts';
 import type { BatchRecord } from '../telemetry/batch_record.ts';
-import type { CounterSeries } from '../telemetry/metrics.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
+import { type BusyMeter, createBusyMeter } from './busy_meter.ts';
 import type { ReadyModel } from './served_models.ts';
 import type { RunMarks } from './thread_messages.ts';
 import type { ThreadPool } from './thread_pool.ts';
@@ -54,13 +54,12 @@ function freeForMs(entry: Entry<Waiting>, running: Running): number {
 /** @returns what the batcher calls for each closed batch */
 export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignment<Waiting>) => void {
   const { pool, telemetry, faults, energy } = deps;
-  const busySeconds: readonly (CounterSeries | undefined)[] = Array.from(
-    { length: pool.size },
-    (_, thread) =>
-      telemetry.enabled
-        ? telemetry.metrics.counter('inference_executor_busy_seconds_total').series({ thread: `${thread}` })
-        : undefined,
-  );
+  const busySeconds: readonly (BusyMeter | undefined)[] = Array.from({ length: pool.size }, (_, thread) => {
+    if (!telemetry.enabled) return undefined;
+    const { metrics } = telemetry;
+    const counter = metrics.counter('inference_executor_busy_seconds_total');
+    return createBusyMeter(metrics, counter.series({ thread: `${thread}` }));
+  });
 
   /** Stages of one member up to the marks; `endMs` of the run closes `postprocess`. */
   const markStages = (entry: Entry<Waiting>, running: Running, marks: RunMarks): void => {
@@ -79,7 +78,7 @@ export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignmen
     let rows = 0;
     for (const entry of entries) rows += entry.rows;
     running.model.serviceTime.observe(rows, busyMs);
-    busySeconds[running.assignment.executor]?.add(busyMs / 1000);
+    busySeconds[running.assignment.executor]?.ended(busyMs);
     const joules = energy?.take(marks.computeEndMs - marks.computeStartMs);
     if (joules !== undefined) running.model.meters?.attributeEnergy(joules);
     for (const entry of entries) {
@@ -191,6 +190,7 @@ export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignmen
       const alone: Running = { ...running, entries: [one] };
       const since = (marks: RunMarks): RunMarks => ({ ...marks, startMs: started.startMs });
       const { feeds } = model.pipeline.assemble([one.payload.prepared]);
+      busySeconds[assignment.executor]?.began();
       pool.run(assignment.executor, model.slot, feeds, {
         ran: (marks, outputs) => {
           account(running, [one], marks);
@@ -241,6 +241,7 @@ export function createBatchRunner(deps: BatchRunnerDeps): (assignment: Assignmen
       unwatch();
       deps.batcher().release(executor);
     };
+    busySeconds[executor]?.began();
     pool.run(executor, model.slot, assembled.feeds, {
       ran: (marks, outputs) => {
         // The executor first: its next batch is on its way before this one's answers are written.
