@@ -3,7 +3,7 @@
  * ways of AttemptResult, and gives the connection back.
  */
 import { type Client, type Dispatcher, errors } from 'undici';
-import type { GatewayAttempt } from '../telemetry/gateway_query.ts';
+import type { GatewayAttempt } from '../telemetry/gateway_attempt.ts';
 import type { WorkerLink } from './worker_link.ts';
 
 export type AnswerHeaders = Readonly<Record<string, string | string[] | undefined>>;

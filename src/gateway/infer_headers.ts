@@ -10,7 +10,7 @@ import {
   REQUEST_TIMEOUT_MS,
   RETRY_AFTER,
 } from '../contract/headers.ts';
-import type { GatewayAttempt } from '../telemetry/gateway_query.ts';
+import type { GatewayAttempt } from '../telemetry/gateway_attempt.ts';
 import type { AnswerHeaders } from './attempt.ts';
 
 const JSON_TYPE = 'application/json';

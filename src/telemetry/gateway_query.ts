@@ -6,11 +6,9 @@
 import { type Context, context as contextApi } from '@opentelemetry/api';
 import type { ErrorCode, VitrineError } from '../contract/errors.ts';
 import { HeaderText } from '../contract/header_text.ts';
-import { HOLD, TRACEPARENT, TRACESTATE } from '../contract/headers.ts';
 import { type Outcome, outcomeOf } from '../contract/outcomes.ts';
 import { STAGES, WORKER_STAGES } from '../contract/stages.ts';
-import type { WorkerReport } from '../contract/worker_report.ts';
-import { ATTEMPT_OUTCOMES, type AttemptOutcome } from './attempt_outcomes.ts';
+import { ATTEMPT_OUTCOMES } from './attempt_outcomes.ts';
 import {
   CHILD_LIMIT,
   type ChildHolder,
@@ -19,13 +17,13 @@ import {
   writeAttributes,
   writeLedger,
 } from './core.ts';
+import { GatewayAttempt } from './gateway_attempt.ts';
 import type { GatewayMetrics } from './gateway_metrics.ts';
 import { newSpanId } from './ids.ts';
 import type { Keeping, KeptBecause } from './keeping.ts';
 import { Ledger, STAGE_INDEX, violatesNetwork, violatesRemainder } from './ledger.ts';
 import { type AttributeValue, RECORD_KIND } from './record_codec.ts';
 import type { Closed } from './settling.ts';
-import { formatTraceparent } from './traceparent.ts';
 
 export interface GatewayCore extends RecordCore {
   readonly metrics: GatewayMetrics;
@@ -83,60 +81,6 @@ const timing = new HeaderText();
 const ATTEMPT_LIMIT = 8;
 
 type MarkedStage = 'receive' | 'admit' | 'cache' | 'coalesce' | 'route';
-
-/** One try at one worker. */
-export class GatewayAttempt {
-  readonly spanId = newSpanId();
-  readonly worker: string;
-  readonly startMs: number;
-  sentMs = -1;
-  endMs = -1;
-  outcome: AttemptOutcome = 'lost';
-  status = 0;
-  report: WorkerReport | undefined;
-  readonly #query: GatewayQuery;
-
-  constructor(query: GatewayQuery, worker: string, startMs: number) {
-    this.#query = query;
-    this.worker = worker;
-    this.startMs = startMs;
-  }
-
-  /** The header that makes the worker's span a child of this attempt's. */
-  get traceparent(): string {
-    return formatTraceparent(this.#query.traceId, this.spanId, this.#query.kept);
-  }
-
-  /**
-   * Adds what the worker must be told, name and value in turn: whose child its span is, and in retroactive mode to
-   * hold its part until the verdict.
-   */
-  addHeaders(headers: string[]): void {
-    headers.push(TRACEPARENT, this.traceparent);
-    if (this.#query.traceState !== '') headers.push(TRACESTATE, this.#query.traceState);
-    if (this.#query.undecided) headers.push(HOLD, '1');
-  }
-
-  /** The request's headers are written to the worker's socket: ends `route`, or `retry` for a second attempt. */
-  sent(nowMs: number = performance.now()): void {
-    if (this.sentMs >= 0) return;
-    this.sentMs = nowMs;
-    this.#query.attemptSent(nowMs);
-  }
-
-  /** The attempt is over: last byte of the answer, or the failure. */
-  end(
-    result: { outcome: AttemptOutcome; status?: number | undefined; report?: WorkerReport | undefined },
-    nowMs: number = performance.now(),
-  ): void {
-    if (this.endMs >= 0) return;
-    this.endMs = nowMs;
-    this.outcome = result.outcome;
-    this.status = result.status ?? 0;
-    this.report = result.report;
-    this.#query.attemptEnded(this);
-  }
-}
 
 export class GatewayQuery implements ChildHolder, Closed {
   readonly traceId: string;

@@ -21,6 +21,7 @@ import { BatchRecord } from './batch_record.ts';
 import { RECORD_KEY, type RecordSink } from './core.ts';
 import { createEventLoopDelay } from './event_loop.ts';
 import { createExporter, type Exporter } from './exporter.ts';
+import { observeExporter } from './exporter_metrics.ts';
 import { CONTENT_TYPE, catalogFamilies, type MetricFamily, negotiate, renderFamilies } from './exposition.ts';
 import { createGatewayMetrics } from './gateway_metrics.ts';
 import { type GatewayCore, GatewayQuery } from './gateway_query.ts';
@@ -379,28 +380,4 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       await exporter?.[Symbol.asyncDispose]();
     },
   };
-}
-
-/** The export's counters, brought up to date at each scrape. */
-function observeExporter(metrics: Metrics, exporter: Exporter): void {
-  const spans = metrics.counter('vitrine_telemetry_spans_total');
-  const exported = spans.series({ outcome: 'exported' });
-  const rejected = spans.series({ outcome: 'rejected' });
-  const dropped = spans.series({ outcome: 'dropped' });
-  const malformed = spans.series({ outcome: 'malformed' });
-  const failures = metrics.counter('vitrine_telemetry_export_failures_total').series({});
-  const restarts = metrics.counter('vitrine_telemetry_export_thread_restarts_total').series({});
-  const used = metrics.gauge('vitrine_telemetry_ring_usage_bytes').series({});
-  const limit = metrics.gauge('vitrine_telemetry_ring_limit_bytes').series({});
-  metrics.beforeRead(() => {
-    const counts = exporter.counts();
-    exported.value = counts.spansExported;
-    rejected.value = counts.spansRejected;
-    dropped.value = counts.spansDropped;
-    malformed.value = counts.recordsMalformed;
-    failures.value = counts.exportFailures;
-    restarts.value = counts.threadRestarts;
-    used.set(counts.ringUsedBytes);
-    limit.set(counts.ringLimitBytes);
-  });
 }
