@@ -15,9 +15,9 @@ random() {
 write() {
   [ -e "$folder/$1" ] || printf '%s\n' "$2" >"$folder/$1"
 }
-# Addresses in a list are separated by commas.
+# Addresses in a list are separated by commas, and the list is quoted, so that Compose reads no "$" or "#" in it.
 listed() {
-  printf '%s' "$1" | sed 's/,/%2C/g'
+  printf '%s' "$1" | sed "s/,/%2C/g; s/'/%27/g"
 }
 
 mkdir -p "$folder/prometheus" "$folder/receivers"
@@ -30,7 +30,7 @@ write prometheus/enricher_token "$(random)"
 token=$(cat "$folder/prometheus/enricher_token")
 write receivers/enricher_token "$token"
 write enricher.env "VITRINE_ENRICHER_TOKEN=$token
-VITRINE_ENRICHER_FORWARD_URLS=page=$(listed "${PAGE_URL:-$nowhere}"),ticket=$(listed "${TICKET_URL:-$nowhere}")"
+VITRINE_ENRICHER_FORWARD_URLS='page=$(listed "${PAGE_URL:-$nowhere}"),ticket=$(listed "${TICKET_URL:-$nowhere}")'"
 write receivers/watchdog_url "${WATCHDOG_URL:-$nowhere}"
 
 write grafana_password "$(random)"

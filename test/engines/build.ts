@@ -13,6 +13,9 @@ import { buildKubernetesSchemas } from './kubernetes_schemas.ts';
 const MODULES: Readonly<Record<string, readonly string[]>> = {
   '.': ['github.com/prometheus/prometheus/cmd/promtool', 'github.com/prometheus/prometheus/cmd/prometheus'],
   alertmanager: ['github.com/prometheus/alertmanager/cmd/amtool'],
+  // Programs of ours around the engines' own packages.
+  collector: ['vitrine.example/engines/collector'],
+  compose: ['vitrine.example/engines/compose'],
   kubernetes: ['github.com/yannh/kubeconform/cmd/kubeconform', 'sigs.k8s.io/kustomize/kustomize/v5'],
 };
 
@@ -31,7 +34,9 @@ function build(folder: string, packages: readonly string[]): boolean {
   const source = join(import.meta.dirname, folder);
   const names = packages.map(programOf);
   const pins = createHash('sha256');
-  for (const file of ['go.mod', 'go.sum']) pins.update(readFileSync(join(source, file)));
+  for (const file of ['go.mod', 'go.sum', 'main.go']) {
+    if (existsSync(join(source, file))) pins.update(readFileSync(join(source, file)));
+  }
   const wanted = `${pins.digest('hex')} ${names.join(' ')}\n`;
   const stamp = join(target, `${names.join('-')}.stamp`);
   const built = names.every((name) => existsSync(join(target, name)));

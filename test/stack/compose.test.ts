@@ -25,7 +25,7 @@ const ALL = Object.entries(COMPOSE.services);
 const WORKERS = ['worker-1', 'worker-2', 'worker-gpu'];
 const OURS = ['gateway', ...WORKERS, 'enricher'];
 const secrets = freshSecrets({
-  PAGE_URL: 'https://hooks.example/page?a=1,2',
+  PAGE_URL: 'https://hooks.example/page?a=1,2&b=$c',
   TICKET_URL: 'https://hooks.example/ticket',
   WATCHDOG_URL: 'https://hooks.example/watchdog',
 });
@@ -194,7 +194,7 @@ test('people go to what is published: the gateway, Jaeger, Grafana', () => {
 test('the enricher asks Prometheus and Jaeger where they are, and sends on to every receiver', () => {
   const { enricher } = configOf('enricher');
   expect(enricher.forwardUrls).toEqual({
-    page: 'https://hooks.example/page?a=1%2C2',
+    page: 'https://hooks.example/page?a=1%2C2&b=$c',
     ticket: 'https://hooks.example/ticket',
   });
   for (const url of [enricher.prometheusUrl, enricher.tracesUrl]) {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { parseEnv } from 'node:util';
 import { parseDocument } from 'yaml';
 
 export const ROOT = join(import.meta.dirname, '../..');
@@ -110,10 +111,7 @@ export function environmentOf(
   const fromFiles = files.flatMap((file) => {
     const text = secrets[file.replace('.secrets/', '')];
     if (text === undefined) throw new Error(`deploy/secrets.sh writes no ${file}`);
-    return text
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): [string, string] => [line.slice(0, line.indexOf('=')), line.slice(line.indexOf('=') + 1)]);
+    return Object.entries(parseEnv(text) as Record<string, string>);
   });
   const own = Object.entries(environment).map(([key, value]): [string, string] => [
     key,
