@@ -1,5 +1,6 @@
 /** Files that are made from code and committed: each with what makes it. Deterministic on every machine. */
 import { readFileSync } from 'node:fs';
+import { scalingDocs } from '../cli/scaling_docs.ts';
 import { configurationDocs } from '../config/docs.ts';
 import { generatedDashboards } from '../grafana/generated_dashboards.ts';
 import { allRules } from '../slo/all_rules.ts';
@@ -41,6 +42,7 @@ function alertmanagerBeforeEnricher(): string {
 export const GENERATED_FILES: Readonly<Record<string, () => string>> = {
   'docs/configuration.md': configurationDocs,
   'docs/telemetry.md': renderTelemetryDocs,
+  'docs/scaling.md': scalingDocs,
   ...below('alerts', generatedAlerts(OBJECTIVES, { timeScale: 1, links: DEFAULT_LINKS })),
   'deploy/alertmanager/alertmanager.yml': alertmanagerBeforeEnricher,
   ...below('dashboards', generatedDashboards(OBJECTIVES)),

@@ -11,6 +11,7 @@ export const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   slo: () => import('./slo.ts'),
   drill: () => import('./drill.ts'),
   alerts: () => import('./alerts.ts'),
+  plan: () => import('./plan.ts'),
 };
 
 /** The list that `vitrine --help` prints. */
