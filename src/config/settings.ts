@@ -297,7 +297,7 @@ export const SETTINGS = {
       'Shared memory between a process and its export thread. Full: new queries are not kept.',
     ),
     flushIntervalMs: integer(
-      200,
+      500,
       10,
       10_000,
       'Longest wait before finished records are exported, in milliseconds; what a killed process loses at most.',

@@ -1,22 +1,7 @@
 import { expect, test } from 'vitest';
 import { HeaderText } from './header_text.ts';
 
-const VALUES = [
-  0,
-  1,
-  10,
-  100,
-  999,
-  1000,
-  1001,
-  1010,
-  1200,
-  999_999,
-  1_000_000,
-  2 ** 31,
-  2 ** 40,
-  2 ** 50,
-];
+const VALUES = [0, 1, 10, 100, 999, 1000, 1001, 1010, 1200, 999_999, 1_000_000, 2 ** 31, 2 ** 40, 2 ** 50];
 for (let value = 0; value < 20_000; value += 7) VALUES.push(value);
 
 test('numbers read as the runtime writes them', () => {

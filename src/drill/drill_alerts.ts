@@ -84,8 +84,8 @@ export class DrillAlerts {
 
   /** Looks at the alerts that belong to this fault, and tells what changed. */
   async look(): Promise<void> {
-    const { console, step } = this.#deps;
-    const alerts = await console.alerts();
+    const { console: watch, step } = this.#deps;
+    const alerts = await watch.alerts();
     for (const wanted of this.#wanted) {
       const found = this.#find(alerts, wanted);
       if (found === undefined) continue;

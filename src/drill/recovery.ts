@@ -5,7 +5,7 @@ import type { DrillContext } from './drill.ts';
 const WAIT_LIMIT_MS = 30_000;
 
 /** Asks once, and waits for its trace. @throws Error when it does not come */
-export async function expectTrace({ target, console, until, checked }: DrillContext): Promise<void> {
+export async function expectTrace({ target, console: watch, until, checked }: DrillContext): Promise<void> {
   const [sample] = target.samples;
   const address = `${target.url.replace(/\/+$/, '')}/v2/models/${encodeURIComponent(target.model)}/infer`;
   const response = await fetch(address, {
@@ -17,7 +17,7 @@ export async function expectTrace({ target, console, until, checked }: DrillCont
   await response.arrayBuffer();
   const traceId = response.headers.get('x-trace-id') ?? '';
   const startMs = performance.now();
-  if (!(await until('waiting for a new trace', WAIT_LIMIT_MS, () => console.hasTrace(traceId)))) {
+  if (!(await until('waiting for a new trace', WAIT_LIMIT_MS, () => watch.hasTrace(traceId)))) {
     throw new Error(`the trace ${traceId} of a new query was not stored within ${WAIT_LIMIT_MS / 1000} s`);
   }
   checked(

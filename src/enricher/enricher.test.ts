@@ -1,9 +1,6 @@
 /** The enricher over real connections: Alertmanager's messages in, a receiver behind, a console with real traces. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { simulate } from '../../bench/evidence_scenarios.ts';
-import { startReceiver } from '../console/notifier/alerts_for_tests.ts';
-import { StartupError } from '../lifecycle/startup_error.ts';
-import type { EnricherOptions } from './enricher.ts';
 import {
   message,
   otlpOf,
@@ -12,7 +9,10 @@ import {
   startEnricher,
   startScripted,
   traceIdOf,
-} from './enricher_for_tests.ts';
+} from '../../test/fixtures/running_enricher.ts';
+import { startReceiver } from '../console/notifier/alerts_for_tests.ts';
+import { StartupError } from '../lifecycle/startup_error.ts';
+import type { EnricherOptions } from './enricher.ts';
 
 /** A port on which nobody listens. */
 const NOBODY = 'http://127.0.0.1:1';

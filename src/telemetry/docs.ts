@@ -54,7 +54,7 @@ const ATTRIBUTE_MEANING: Readonly<Record<keyof typeof ATTR, string>> = {
   version: 'version that answered; empty when refused earlier',
   outcome: 'one of the outcomes above',
   rows: "rows of this query's inputs",
-  requestId: 'X-Request-Id, given or made',
+  requestId: 'X-Request-Id, where the caller gave one',
   externalTraceId: 'X-Trace-Id that was no trace id, or lost to traceparent',
   errorCode: 'stable code of the error',
   worker: 'instance that the attempt went to',

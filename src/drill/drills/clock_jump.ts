@@ -14,20 +14,20 @@ const JUMPS = 'vitrine_evaluator_clock_jumps_total';
 /** How far two readings of one moment may lie apart. */
 const TOLERANCE_MS = 5000;
 
-async function firing({ console }: DrillContext): Promise<Map<string, AlertInstance>> {
-  const alerts = (await console.alerts()).filter(({ state }) => state === 'firing');
+async function firing({ console: watch }: DrillContext): Promise<Map<string, AlertInstance>> {
+  const alerts = (await watch.alerts()).filter(({ state }) => state === 'firing');
   return new Map(alerts.map((alert) => [alert.fingerprint, alert]));
 }
 
 /** Sets the clock, or sets it back, and sees that the console noticed. */
 async function jump(context: DrillContext, set: () => Promise<unknown>): Promise<void> {
-  const { console, until } = context;
-  const before = await console.metric(JUMPS);
+  const { console: watch, until } = context;
+  const before = await watch.metric(JUMPS);
   await set();
   const noticed = await until(
     'waiting for the clock to be set',
     NOTICE_LIMIT_MS,
-    async () => (await console.metric(JUMPS)) > before,
+    async () => (await watch.metric(JUMPS)) > before,
   );
   if (!noticed) throw new Error('the console did not notice that its clock was set');
 }
