@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { catalogFamilies, negotiate, renderFamilies } from './exposition.ts';
+import { STAGES } from '../contract/stages.ts';
+import { catalogFamilies, negotiate, renderFamilies, renderInTurns } from './exposition.ts';
 import { Metrics, SERIES_LIMIT } from './metrics.ts';
 import { prometheusName } from './sdk_metrics.ts';
 
@@ -55,6 +56,26 @@ describe('exposition', () => {
     expect(classic).toContain('# TYPE inference_requests_begun_total counter\n');
     expect(classic).not.toContain('trace_id');
     expect(classic).not.toContain('# EOF');
+  });
+
+  test('in turns the same text is written, and others have their turns in between', async () => {
+    const metrics = new Metrics();
+    const stages = metrics.histogram('inference_stage_duration_seconds');
+    for (let model = 0; model < 100; model += 1) {
+      for (const stage of STAGES) stages.series({ model: `m${model}`, stage }).observe(model / 1000);
+    }
+    let turns = 0;
+    let done = false;
+    const count = (): void => {
+      turns += 1;
+      if (!done) setImmediate(count);
+    };
+    setImmediate(count);
+    const text = await renderInTurns(catalogFamilies(metrics), 'openmetrics');
+    done = true;
+    expect(text).toBe(render(metrics, 'openmetrics'));
+    expect(text.split('\n').length).toBeGreaterThan(30_000);
+    expect(turns).toBeGreaterThan(5);
   });
 
   test('label values with quotes, backslashes and newlines stay one label', () => {

@@ -3,6 +3,7 @@
  * OpenMetrics 1.0 with exemplars when the scraper accepts it (as Prometheus does), the classic text format
  * otherwise. https://prometheus.io/docs/specs/om/open_metrics_spec/
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Exemplar } from './metrics.ts';
 import { CounterSeries, GaugeSeries, type HistogramSeries, type Metrics } from './metrics.ts';
 
@@ -60,31 +61,15 @@ function number(value: number): string {
   return Number.isNaN(value) ? 'NaN' : value > 0 ? '+Inf' : '-Inf';
 }
 
+/** Without braces. */
 function labelText(labels: readonly (readonly [string, string])[]): string {
-  if (labels.length === 0) return '';
   let text = '';
-  for (const [name, value] of labels) text += `${text === '' ? '{' : ','}${name}="${escapeLabel(value)}"`;
-  return `${text}}`;
+  for (const [name, value] of labels) text += `${text === '' ? '' : ','}${name}="${escapeLabel(value)}"`;
+  return text;
 }
 
-function bucketSamples(series: HistogramSeries, labels: readonly (readonly [string, string])[]): Sample[] {
-  const samples: Sample[] = [];
-  let cumulative = 0;
-  for (let index = 0; index <= series.edges.length; index += 1) {
-    cumulative += series.counts[index] as number;
-    const edge = index === series.edges.length ? '+Inf' : openMetricsEdge(series.edges[index] as number);
-    samples.push({
-      suffix: '_bucket',
-      labels: [...labels, ['le', edge]],
-      value: cumulative,
-      exemplar: series.exemplarAt(index),
-    });
-  }
-  samples.push(
-    { suffix: '_sum', labels, value: series.sum },
-    { suffix: '_count', labels, value: series.count },
-  );
-  return samples;
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`;
 }
 
 /** As Prometheus 3 stores it: a whole edge reads `1.0`. */
@@ -92,46 +77,129 @@ export function openMetricsEdge(edge: number): string {
   return Number.isInteger(edge) ? `${edge}.0` : String(edge);
 }
 
+/** A family that is read when it is written, one series at a time. */
+export interface SeriesFamily extends Omit<MetricFamily, 'samples'> {
+  /** Lines of one series after another; can be asked for once. */
+  readonly series: (openMetrics: boolean) => Iterable<readonly string[]>;
+}
+
+type AnyInstrument = ReturnType<Metrics['read']>[number];
+
+function* seriesLines(
+  instrument: AnyInstrument,
+  name: string,
+  openMetrics: boolean,
+): Generator<readonly string[]> {
+  const { attributes } = instrument.entry;
+  for (const series of instrument.all()) {
+    const labels = labelText(
+      attributes.map((attribute, index) => [attribute, series.labels[index] ?? ''] as const),
+    );
+    if (series instanceof CounterSeries) yield [`${name}_total${braced(labels)} ${number(series.value)}`];
+    else if (series instanceof GaugeSeries) yield [`${name}${braced(labels)} ${number(series.value)}`];
+    else yield histogramLines(series, name, labels, openMetrics);
+  }
+}
+
+/** Most of a scrape: what its lines share is written once. */
+function histogramLines(
+  series: HistogramSeries,
+  name: string,
+  labels: string,
+  openMetrics: boolean,
+): string[] {
+  const { edges, counts } = series;
+  const begin = `${name}_bucket{${labels}${labels === '' ? '' : ','}le="`;
+  const lines: string[] = [];
+  let cumulative = 0;
+  for (let index = 0; index <= edges.length; index += 1) {
+    cumulative += counts[index] as number;
+    const edge = index === edges.length ? '+Inf' : openMetricsEdge(edges[index] as number);
+    const exemplar = openMetrics ? series.exemplarAt(index) : undefined;
+    lines.push(`${begin}${edge}"} ${cumulative}${exemplar === undefined ? '' : exemplarText(exemplar)}`);
+  }
+  lines.push(`${name}_sum${braced(labels)} ${number(series.sum)}`);
+  lines.push(`${name}_count${braced(labels)} ${series.count}`);
+  return lines;
+}
+
 /** The catalogue's metrics as families, in the order of the catalogue. */
-export function catalogFamilies(metrics: Metrics): MetricFamily[] {
+export function catalogFamilies(metrics: Metrics): SeriesFamily[] {
   return metrics.read().map((instrument) => {
-    const { attributes, type, description } = instrument.entry;
-    const samples: Sample[] = [];
-    for (const series of instrument.all()) {
-      const labels = attributes.map((attribute, index) => [attribute, series.labels[index] ?? ''] as const);
-      if (series instanceof CounterSeries) samples.push({ suffix: '_total', labels, value: series.value });
-      else if (series instanceof GaugeSeries) samples.push({ suffix: '', labels, value: series.value });
-      else samples.push(...bucketSamples(series, labels));
-    }
+    const { type, description } = instrument.entry;
     const name = type === 'counter' ? instrument.name.replace(/_total$/, '') : instrument.name;
-    return { name, type, help: description, samples };
+    const series = (openMetrics: boolean) => seriesLines(instrument, name, openMetrics);
+    return { name, type, help: description, series };
   });
 }
 
+/** Lines of one family, those of one series at a time; none of a family without samples. */
+function* familyLines(
+  { name, type, help, series }: SeriesFamily,
+  openMetrics: boolean,
+): Generator<readonly string[]> {
+  // Classic text has no info type, and names a counter with its suffix.
+  const shownName = openMetrics
+    ? name
+    : type === 'counter'
+      ? `${name}_total`
+      : type === 'info'
+        ? `${name}_info`
+        : name;
+  let head: readonly string[] = [
+    `# HELP ${shownName} ${openMetrics ? escapeLabel(help) : escapeHelp(help)}`,
+    `# TYPE ${shownName} ${openMetrics ? type : type === 'info' ? 'gauge' : type}`,
+  ];
+  for (const lines of series(openMetrics)) {
+    if (lines.length === 0) continue;
+    yield head.length === 0 ? lines : [...head, ...lines];
+    head = [];
+  }
+}
+
+function exemplarText({ traceId, spanId, value, timestampS }: Exemplar): string {
+  return ` # {trace_id="${traceId}",span_id="${spanId}"} ${number(value)} ${timestampS.toFixed(3)}`;
+}
+
+/** What was collected elsewhere, to be written with the catalogue's families. */
+export function asSeries({ samples, ...family }: MetricFamily): SeriesFamily {
+  const lineOf = ({ suffix, labels, value, exemplar }: Sample, openMetrics: boolean): string => {
+    const line = `${family.name}${suffix}${braced(labelText(labels))} ${number(value)}`;
+    return openMetrics && exemplar !== undefined ? line + exemplarText(exemplar) : line;
+  };
+  return { ...family, series: (openMetrics) => [samples.map((sample) => lineOf(sample, openMetrics))] };
+}
+
 /** Text of all families. Families without samples are left out. */
-export function renderFamilies(families: readonly MetricFamily[], format: ExpositionFormat): string {
-  const lines: string[] = [];
+export function renderFamilies(families: readonly SeriesFamily[], format: ExpositionFormat): string {
   const openMetrics = format === 'openmetrics';
-  for (const { name, type, help, samples } of families) {
-    if (samples.length === 0) continue;
-    // Classic text has no info type, and names a counter with its suffix.
-    const shownName = openMetrics
-      ? name
-      : type === 'counter'
-        ? `${name}_total`
-        : type === 'info'
-          ? `${name}_info`
-          : name;
-    lines.push(`# HELP ${shownName} ${openMetrics ? escapeLabel(help) : escapeHelp(help)}`);
-    lines.push(`# TYPE ${shownName} ${openMetrics ? type : type === 'info' ? 'gauge' : type}`);
-    for (const { suffix, labels, value, exemplar } of samples) {
-      let line = `${name}${suffix}${labelText(labels)} ${number(value)}`;
-      if (openMetrics && exemplar !== undefined) {
-        line += ` # {trace_id="${exemplar.traceId}",span_id="${exemplar.spanId}"} ${number(exemplar.value)} ${exemplar.timestampS.toFixed(3)}`;
-      }
-      lines.push(line);
+  const lines: string[] = [];
+  for (const family of families) for (const some of familyLines(family, openMetrics)) lines.push(...some);
+  return text(lines, openMetrics);
+}
+
+/** No query waits longer than this for a scrape to be written. */
+const TURN_MS = 1;
+
+/** The same, with turns of the event loop in between: a service of many models has a megabyte to write. */
+export async function renderInTurns(
+  families: readonly SeriesFamily[],
+  format: ExpositionFormat,
+): Promise<string> {
+  const openMetrics = format === 'openmetrics';
+  const lines: string[] = [];
+  let startMs = performance.now();
+  for (const family of families) {
+    for (const some of familyLines(family, openMetrics)) {
+      lines.push(...some);
+      if (performance.now() - startMs < TURN_MS) continue;
+      await nextTurn();
+      startMs = performance.now();
     }
   }
-  if (openMetrics) lines.push('# EOF');
-  return `${lines.join('\n')}\n`;
+  return text(lines, openMetrics);
+}
+
+function text(lines: readonly string[], openMetrics: boolean): string {
+  return `${lines.join('\n')}\n${openMetrics ? '# EOF\n' : ''}`;
 }

@@ -22,7 +22,14 @@ import { RECORD_KEY, type RecordSink } from './core.ts';
 import { createEventLoopDelay } from './event_loop.ts';
 import { createExporter, type Exporter } from './exporter.ts';
 import { observeExporter } from './exporter_metrics.ts';
-import { CONTENT_TYPE, catalogFamilies, type MetricFamily, negotiate, renderFamilies } from './exposition.ts';
+import {
+  asSeries,
+  CONTENT_TYPE,
+  catalogFamilies,
+  type MetricFamily,
+  negotiate,
+  renderInTurns,
+} from './exposition.ts';
 import { createGatewayMetrics } from './gateway_metrics.ts';
 import { type GatewayCore, GatewayQuery } from './gateway_query.ts';
 import { createHeldRecords } from './held_records.ts';
@@ -340,7 +347,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     },
     async renderMetrics(accept) {
       const format = negotiate(accept);
-      const families: MetricFamily[] = enabled ? catalogFamilies(metrics) : [];
+      const families = enabled ? catalogFamilies(metrics) : [];
       const collected = await pull.collect();
       const taken = new Set(families.map((family) => family.name));
       const target: MetricFamily = {
@@ -359,7 +366,10 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
       };
       return {
         contentType: CONTENT_TYPE[format],
-        body: renderFamilies([target, ...families, ...sdkFamilies(collected, taken)], format),
+        body: await renderInTurns(
+          [asSeries(target), ...families, ...sdkFamilies(collected, taken).map(asSeries)],
+          format,
+        ),
       };
     },
     async drain(timeoutMs) {

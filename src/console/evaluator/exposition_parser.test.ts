@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { renderFamilies } from '../../telemetry/exposition.ts';
+import { asSeries, renderFamilies } from '../../telemetry/exposition.ts';
 import { parseExposition } from './exposition_parser.ts';
 
 test('reads what our own processes write, whatever stands in a label', () => {
@@ -22,7 +22,7 @@ test('reads what our own processes write, whatever stands in a label', () => {
     { name: 'y', type: 'gauge', help: '', samples: [{ suffix: '', labels: [], value: Number.NaN }] },
   ] as const;
   for (const format of ['openmetrics', 'classic'] as const) {
-    expect(parseExposition(renderFamilies(families, format)), format).toEqual([
+    expect(parseExposition(renderFamilies(families.map(asSeries), format)), format).toEqual([
       { name: 'x_total', labels: { model: odd }, value: 12.5 },
       { name: 'x_total', labels: {}, value: Number.POSITIVE_INFINITY },
       { name: 'y', labels: {}, value: Number.NaN },

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { AlertInstance } from '../../contract/alerts.ts';
 import type { Log } from '../../contract/log.ts';
 import { compileEvaluatorPlan } from '../../slo/compile_evaluator.ts';
-import { renderFamilies } from '../../telemetry/exposition.ts';
+import { asSeries, renderFamilies } from '../../telemetry/exposition.ts';
 import { alertmanagerBody } from '../notifier/alertmanager_body.ts';
 import { matches, parseMatcher } from '../notifier/matcher.ts';
 import { groupLabelsOf } from '../notifier/message.ts';
@@ -44,7 +44,7 @@ function scraped() {
         help: '',
         samples: [{ suffix: '', labels, value }],
       }));
-      store.record(TARGET, parseExposition(renderFamilies(families, 'openmetrics')), timeMs);
+      store.record(TARGET, parseExposition(renderFamilies(families.map(asSeries), 'openmetrics')), timeMs);
       engine.evaluate(store, timeMs);
       timeMs += 15_000;
     },
