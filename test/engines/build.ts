@@ -16,6 +16,7 @@ const MODULES: Readonly<Record<string, readonly string[]>> = {
   // Programs of ours around the engines' own packages.
   collector: ['vitrine.example/engines/collector'],
   compose: ['vitrine.example/engines/compose'],
+  jaeger: ['github.com/jaegertracing/jaeger/cmd/jaeger'],
   kubernetes: ['github.com/yannh/kubeconform/cmd/kubeconform', 'sigs.k8s.io/kustomize/kustomize/v5'],
 };
 

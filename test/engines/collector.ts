@@ -13,33 +13,41 @@ import { findEngine, freePort } from './prometheus.ts';
 const ROOT = join(import.meta.dirname, '../..');
 const LINES_KEPT = 50;
 
-interface Running {
+export interface Running {
   readonly child: ChildProcess;
   /** `line` for each line of its log, with what it says. */
   readonly log: EventEmitter<{ line: [{ readonly msg?: string; readonly level?: string }] }>;
 }
 
-/** Starts a Collector and resolves when it is ready. @throws Error with its last lines when it ends before */
-async function launch(config: string, env: Readonly<Record<string, string>>): Promise<Running> {
-  const path = findEngine('collector');
-  if (path === undefined) throw new Error('there is no collector; run "npm run engines"');
+/**
+ * Starts a Collector, or Jaeger, which is one, and resolves when it is ready.
+ * @throws Error with its last lines when it ends before
+ */
+export async function launchCollector(
+  engine: 'collector' | 'jaeger',
+  config: string,
+  env: Readonly<Record<string, string>>,
+): Promise<Running> {
+  const path = findEngine(engine);
+  if (path === undefined) throw new Error(`there is no ${engine}; run "npm run engines"`);
   const child = spawn(path, [`--config=${config}`], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   const log: Running['log'] = new EventEmitter();
   const said: string[] = [];
   await new Promise<void>((resolve, reject) => {
     createInterface({ input: child.stderr }).on('line', (text) => {
       if (said.push(text) > LINES_KEPT) said.shift();
+      if (text.includes('Everything is ready')) resolve();
       if (!text.startsWith('{')) return;
       const line = JSON.parse(text) as { msg?: string; level?: string };
       log.emit('line', line);
-      if (line.msg?.startsWith('Everything is ready') === true) resolve();
     });
-    child.once('exit', () => reject(new Error(`the Collector ended: ${said.slice(-5).join('\n')}`)));
+    child.once('exit', () => reject(new Error(`${engine} ended: ${said.slice(-5).join('\n')}`)));
   });
   return { child, log };
 }
 
-async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
+/** Resolves when it is over. */
+export async function endCollector(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill(signal);
@@ -80,17 +88,18 @@ export async function startCollector(
   text = text.replace('host: 0.0.0.0', 'host: 127.0.0.1');
   for (const [place, port] of Object.entries(places)) text = text.replaceAll(place, `127.0.0.1:${port}`);
   writeFileSync(config, text);
-  const start = (): Promise<Running> => launch(config, { QUEUE_DIRECTORY: join(folder, 'queue'), ...env });
+  const start = (): Promise<Running> =>
+    launchCollector('collector', config, { QUEUE_DIRECTORY: join(folder, 'queue'), ...env });
   let running = await start();
   return {
     ports,
     log: () => running.log,
-    kill: () => end(running.child, 'SIGKILL'),
+    kill: () => endCollector(running.child, 'SIGKILL'),
     async restart() {
       running = await start();
     },
     async [Symbol.asyncDispose]() {
-      await end(running.child, 'SIGTERM');
+      await endCollector(running.child, 'SIGTERM');
       rmSync(folder, { recursive: true, force: true });
     },
   };
@@ -154,7 +163,7 @@ export async function startTraceSink(port?: number): Promise<TraceSink> {
       },
     }),
   );
-  const { child } = await launch(config, {});
+  const { child } = await launchCollector('collector', config, {});
   return {
     endpoint: `127.0.0.1:${grpc}`,
     traces,
@@ -163,7 +172,7 @@ export async function startTraceSink(port?: number): Promise<TraceSink> {
       while (!wanted.every((id) => traces.has(id))) await once(came, 'some');
     },
     async [Symbol.asyncDispose]() {
-      await end(child, 'SIGTERM');
+      await endCollector(child, 'SIGTERM');
       server.close();
       rmSync(folder, { recursive: true, force: true });
     },
