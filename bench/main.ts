@@ -3,8 +3,10 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { alertTimes } from './alert_times.ts';
 import { batching } from './batching.ts';
 import { type Bench, type BenchResult, isMet } from './bench.ts';
+import { evaluatorCost } from './evaluator_cost.ts';
 import { evidenceScore } from './evidence_score.ts';
 import { footprint } from './footprint.ts';
 import { gatewayCost } from './gateway_cost.ts';
@@ -12,6 +14,7 @@ import { describeMachine } from './machine.ts';
 import { peers } from './peers.ts';
 import { formatResult } from './print.ts';
 import { createProgress } from './progress.ts';
+import { scrapeCost } from './scrape_cost.ts';
 import { telemetryCost } from './telemetry_cost.ts';
 import { traceStore } from './trace_store.ts';
 
@@ -23,6 +26,9 @@ const BENCHES: readonly Bench[] = [
   peers,
   footprint,
   evidenceScore,
+  alertTimes,
+  evaluatorCost,
+  scrapeCost,
 ];
 const OUT_FOLDER = fileURLToPath(new URL('./out', import.meta.url));
 const DEFAULT_ROUNDS = 5;

@@ -18,6 +18,8 @@ export interface SystemPlan {
   readonly by: 'npm' | 'node';
   /** Undefined serves the models of the repository. */
   readonly modelRepository: string | undefined;
+  /** Settings besides. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** One process of the system. */
@@ -31,6 +33,7 @@ export interface System extends AsyncDisposable {
   readonly url: string;
   readonly gatewayMetricsUrl: string;
   readonly workerMetricsUrl: string;
+  readonly consoleUrl: string;
   /** All processes that run now. */
   processes(): readonly SystemProcess[];
   /** @throws Error when the system has ended, with the end of its log */
@@ -60,6 +63,7 @@ export async function startSystem(folder: TemporaryFolder, plan: SystemPlan): Pr
     VITRINE_CONSOLE_OTLP_PORT: String(otlp),
     VITRINE_CONSOLE_DATABASE_PATH: folder.path(`traces-${http}.db`),
     ...(plan.modelRepository === undefined ? {} : { VITRINE_WORKER_MODEL_REPOSITORY: plan.modelRepository }),
+    ...plan.env,
   };
   const [command, args] =
     plan.by === 'npm' ? ['npm', ['start']] : [process.execPath, [fileURLToPath(entry('supervisor'))]];
@@ -74,6 +78,7 @@ export async function startSystem(folder: TemporaryFolder, plan: SystemPlan): Pr
     url: `http://127.0.0.1:${http}`,
     gatewayMetricsUrl: `http://127.0.0.1:${metrics}/metrics`,
     workerMetricsUrl: `http://127.0.0.1:${worker}/metrics`,
+    consoleUrl: `http://127.0.0.1:${query}`,
     processes: () => (child.pid === undefined ? [] : processTree(child.pid)),
     checkAlive() {
       if (child.exitCode === null && child.signalCode === null && child.pid !== undefined) return;
