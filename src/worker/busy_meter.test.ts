@@ -5,7 +5,10 @@ import { createBusyMeter } from './busy_meter.ts';
 function meterAt(clock: { nowMs: number }) {
   const series = new CounterSeries([]);
   let read = (): void => {};
-  const meter = createBusyMeter({ beforeRead: (each) => void (read = each) }, series, () => clock.nowMs);
+  const beforeRead = (each: () => void): void => {
+    read = each;
+  };
+  const meter = createBusyMeter({ beforeRead }, series, () => clock.nowMs);
   return {
     meter,
     scrapeAt(nowMs: number): number {
