@@ -5,6 +5,8 @@ export default defineConfig({
   test: {
     include: ['test/drills/**/*.test.ts'],
     maxWorkers: 1,
+    // Tests of one service wait for it together.
+    maxConcurrency: 32,
     testTimeout: 240_000,
     hookTimeout: 120_000,
   },

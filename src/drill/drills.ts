@@ -19,9 +19,9 @@ import { STALL } from './drills/stall.ts';
 import { WORKER_CRASH } from './drills/worker_crash.ts';
 
 export const DRILLS: readonly Drill[] = [
+  SLOW_WORKER,
   SLOW_COMPUTE,
   SLOW_PREPROCESS,
-  SLOW_WORKER,
   SLOW_NETWORK,
   STALL,
   ERRORS,

@@ -16,7 +16,7 @@ export interface Felt {
 
 /** Resolves with the first query that takes so long, answered or not, or that fails; undefined when stopped before. */
 export async function firstFelt(
-  target: { readonly url: string; readonly model: string; readonly sample: LoadSample },
+  target: { readonly url: string; readonly model: string; readonly samples: readonly LoadSample[] },
   slowMs: number,
   options: {
     /** Probes begun together: more than there are workers, so that each gets one, also one that is avoided. */
@@ -31,8 +31,12 @@ export async function firstFelt(
   const stop = AbortSignal.any([signal, over.signal]);
   const slow = Number.isFinite(slowMs);
   let underWay = 0;
+  let asked = 0;
 
   const ask = async (): Promise<void> => {
+    // From the end: the load begins at the other.
+    asked += 1;
+    const sample = target.samples.at(-1 - (asked % target.samples.length)) as LoadSample;
     const startMs = performance.now();
     const tell = (status: number | undefined): void => {
       found.resolve({ atMs: Date.now(), ms: performance.now() - startMs, status });
@@ -42,8 +46,8 @@ export async function firstFelt(
     try {
       const response = await fetch(address, {
         method: 'POST',
-        body: new Uint8Array(target.sample.body),
-        headers: target.sample.headers,
+        body: new Uint8Array(sample.body),
+        headers: sample.headers,
         signal: stop,
       });
       await response.arrayBuffer();

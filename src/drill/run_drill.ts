@@ -234,10 +234,9 @@ class DrillRun {
 
   /** Ends with the first query that shows the fault, or with the signal. */
   async #tellFirstFelt(signal: AbortSignal): Promise<void> {
-    const [sample] = this.#target.samples;
     const { feltFromMs } = this.#drill;
-    if (sample === undefined || feltFromMs === undefined) return;
-    const first = await firstFelt({ ...this.#target, sample }, feltFromMs, {
+    if (feltFromMs === undefined) return;
+    const first = await firstFelt(this.#target, feltFromMs, {
       together: 2 * this.#target.workers.length + 1,
       signal,
     });

@@ -56,6 +56,12 @@ describe('generated requests', () => {
     expect(new Set(bodies(4)).size).toBeGreaterThan(10);
   });
 
+  test('requests with ids are all different, and taken as they are', () => {
+    const samples = requestSamples(TEXT, { count: 300, ids: true });
+    expect(new Set(samples.map(({ body }) => Buffer.from(body).toString('utf8'))).size).toBe(300);
+    expect(textsIn(samples)).toEqual(textsIn(requestSamples(TEXT, { count: 300 })));
+  });
+
   test('texts come in many scripts and lengths', () => {
     const texts = textsIn(requestSamples(TEXT, { count: 300 }));
     const scripts = ['Latin', 'Cyrillic', 'Greek', 'Arabic', 'Hebrew', 'Devanagari', 'Han', 'Hangul', 'Thai'];

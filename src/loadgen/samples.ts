@@ -22,6 +22,8 @@ export interface SampleOptions {
   readonly variableSize?: number;
   /** Tensors as bytes; false unless told, for most clients send JSON. */
   readonly binary?: boolean;
+  /** An id in each request, so that no two bodies are equal; false unless told. */
+  readonly ids?: boolean;
 }
 
 const COUNT_LIMIT = 10_000;
@@ -43,9 +45,9 @@ export function requestSamples(model: ModelMetadata, options: SampleOptions = {}
   const variableSize = inRange('variableSize', options.variableSize ?? 1, ELEMENT_LIMIT);
   const random = createRandom(options.seed ?? 1);
   const shapes = model.inputs.map((input) => shapeOf(input, rows, variableSize));
-  return Array.from({ length: count }, () => {
+  return Array.from({ length: count }, (_, index) => {
     const inputs = model.inputs.map((input, at) => generate(input, shapes[at] ?? [], random));
-    return encodeSample(inputs, options.binary ?? false);
+    return encodeSample(inputs, options.binary ?? false, options.ids ? `sample-${index}` : undefined);
   });
 }
 
@@ -129,9 +131,9 @@ function numberOf(datatype: Datatype, uniform: number): number {
   return Math.floor(uniform * (datatype === 'BOOL' ? 2 : 10));
 }
 
-function encodeSample(inputs: readonly Tensor[], binary: boolean): LoadSample {
+function encodeSample(inputs: readonly Tensor[], binary: boolean, id?: string): LoadSample {
   const message = encodeInferRequest(
-    { inputs, ...(binary ? { binaryDataOutput: true } : {}) },
+    { inputs, ...(binary ? { binaryDataOutput: true } : {}), ...(id === undefined ? {} : { id }) },
     binary ? 'binary' : 'json',
   );
   return {

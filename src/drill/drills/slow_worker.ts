@@ -6,8 +6,8 @@ import { SLOW_MS } from '../slow.ts';
 export const SLOW_WORKER: Drill = {
   name: 'slow-worker',
   workersMin: 2,
-  // Enough for a few at a time, so that balancing goes there at all.
-  loadFactor: 3,
+  // Enough at a time for balancing to go there for one query in twenty.
+  loadFactor: 7,
   summary: `one worker of several computes ${SLOW_MS} ms longer`,
   place: ({ workers }) => `compute of ${workers[0]}`,
   inject: holdAtFirstWorker('compute', { delayMs: SLOW_MS }),
